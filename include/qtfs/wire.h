@@ -637,7 +637,9 @@ QTFS_WIRE_ASSERT(struct qtfs_wire_symlink, 16);
 #define QTFS_OPEN_DIRECTORY	0x0400u
 #define QTFS_OPEN_NOATIME	0x0800u
 #define QTFS_OPEN_EXEC		0x1000u	/* check for execution, not for reading */
-#define QTFS_OPEN_ALL		0x1fffu
+#define QTFS_OPEN_PLAIN		0x2000u	/* EOPNOTSUPP unless a regular file or a directory:
+					 * opening a FIFO or a device has side effects */
+#define QTFS_OPEN_ALL		0x3fffu
 
 /* qtfs_wire_opened.flags */
 #define QTFS_OPENED_POLLABLE	0x0001u
@@ -704,6 +706,8 @@ struct qtfs_wire_read {
 };
 QTFS_WIRE_ASSERT(struct qtfs_wire_read, 24);
 #define QTFS_READ_NOWAIT	0x1u
+#define QTFS_READ_CACHED	0x2u	/* for a page cache: EOPNOTSUPP unless a regular file that
+					 * is not synthetic (reading others has side effects) */
 
 struct qtfs_wire_read_rep {
 	__le32 count;			/* bytes of payload */
