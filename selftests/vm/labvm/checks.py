@@ -1,0 +1,80 @@
+# SPDX-License-Identifier: GPL-2.0
+"""What must hold of both kernels after a command, whatever its outcome."""
+import re
+
+# Also used by lib.sh, one test at a time; keep the two alike.
+BAD = re.compile(
+    r"WARNING: |BUG: |BUG [\w-]+ \(|KASAN|UBSAN|Oops|kernel BUG at|general protection fault"
+    r"|Kernel panic|suspicious RCU usage|possible (recursive|circular) locking"
+    r"|DEBUG_LOCKS_WARN|sleeping function called|scheduling while atomic"
+    r"|refcount_t: |list_(add|del) corruption|ODEBUG: |Objects remaining in"
+    r"|INFO: task .* blocked for more|rcu: INFO: |soft lockup|hard LOCKUP"
+    r"|ref_tracker: .*has \d|leaked|VFS: Busy inodes"
+    r"|(engine|qtinfo|mount\.qtfs)\[\d+\]: segfault|traps: (engine|qtinfo)")
+# Emulated processors, several machines on few real ones.
+HARMLESS = re.compile(r"clocksource|perf: interrupt took too long|hrtimer: interrupt took")
+CONTEXT = 25
+
+# kmemleak reports only what is older than 5 s; a module's own addresses have
+# no names once it is gone.
+LEAK_SCAN = r"""
+cd /sys/kernel/debug || exit 0
+[ -w kmemleak ] || exit 0
+sleep 6
+echo scan >kmemleak
+echo scan >kmemleak
+cat kmemleak
+"""
+LEAK_OURS = re.compile(r"qtfs|\] 0xffffffff[a-f0-9]{8}$", re.M)
+
+UNLOAD = r"""
+for try in 1 2 3; do
+	umount -a -t qtfs && break
+	[ "$try" -lt 3 ] || { fuser -vm /mnt/host; exit 1; }
+	sleep 1
+done
+"""
+RMMOD = r"""
+grep -q '^qtfs ' /proc/modules || exit 0
+rmmod qtfs
+"""
+
+
+def bad_lines(text):
+    """The lines to complain of, each with what follows it."""
+    lines = text.splitlines()
+    keep = set()
+    for i, line in enumerate(lines):
+        if BAD.search(line) and not HARMLESS.search(line):
+            keep.update(range(max(0, i - 1), min(len(lines), i + CONTEXT)))
+    return [lines[i] for i in sorted(keep)]
+
+
+def kernel_log(vm):
+    """Complaints of a machine's kernel; also of one that no longer answers."""
+    with open(vm.console, errors="replace", encoding="utf-8") as f:
+        text = f.read()
+    if vm.proc.poll() is None:
+        text = vm.links[1].shell("dmesg", 60)[1]
+    bad = bad_lines(text)
+    return [f"{vm.name}: its kernel complained:", *bad] if bad else []
+
+
+def unload(vm):
+    status, output = vm.link.shell(UNLOAD, 300)
+    if status:
+        return [f"{vm.name}: cannot unmount:", *output.splitlines()]
+    found = leaks(vm) if vm.kernel.is_debug else []
+    status, output = vm.link.shell(RMMOD, 120)
+    if status:
+        found += [f"{vm.name}: the module does not unload:", *output.splitlines()]
+    elif vm.kernel.is_debug:
+        found += leaks(vm)
+    return found
+
+
+def leaks(vm):
+    output = vm.link.shell(LEAK_SCAN, 300)[1]
+    reports = re.split(r"^(?=unreferenced object)", output, flags=re.M)
+    ours = [r for r in reports if LEAK_OURS.search(r)]
+    return [f"{vm.name}: kmemleak:", *"".join(ours).splitlines()] if ours else []

@@ -1,0 +1,134 @@
+# SPDX-License-Identifier: GPL-2.0
+"""One virtual machine: QEMU in software emulation, this machine's / as its root."""
+import ctypes
+import os
+import signal
+import subprocess
+import threading
+import time
+
+from . import LabError
+from .build import BUILD, VM_DIR
+from .link import Gone, Link, OutOfTime
+
+PORTS = 2  # of the agent: one for the command, one to look around meanwhile
+BOOT_TIMEOUT = 180
+
+# erms=off: the emulation runs "rep movsb" byte by byte. The rest is for speed, not of
+# interest except where a kernel is to be tested for its own sake.
+CPU_FAST = "max,la57=off,erms=off,pku=off,smap=off,smep=off"
+CPU_DEBUG = "max,la57=off,erms=off,pku=off"
+
+
+def die_with_parent():
+    """QEMU must not outlive a lab that was killed."""
+    ctypes.CDLL(None).prctl(1, signal.SIGKILL)  # PR_SET_PDEATHSIG
+
+
+class Vm:
+    def __init__(self, name, run_dir, kernel, options, agent):
+        self.name, self.dir, self.kernel, self.options = name, run_dir, kernel, options
+        self.agent = agent
+        self.console = f"{run_dir}/{name}.console"
+        self.proc = None
+        self.links = []
+
+    def kernel_arguments(self, settings):
+        words = ["console=ttyS0", "panic=-1", "oops=panic", "nokaslr", "tsc=reliable",
+                 "no_timer_check", "audit=0", "random.trust_cpu=on", "log_buf_len=4M",
+                 "printk.devkmsg=on", "ignore_loglevel" if self.options.verbose else "quiet loglevel=5",
+                 "brd.rd_nr=1", f"brd.rd_size={settings.get('srv', 0) * 1024}"]
+        if not self.kernel.is_debug:
+            words.append("mitigations=off")
+        settings = {"name": self.name, "agent": self.agent, "setup": f"{VM_DIR}/guest/setup",
+                    "build": BUILD, **settings}
+        if self.kernel.modules:
+            settings["modules"] = self.kernel.modules
+        if self.options.results:
+            settings["results"] = "1"
+        return " ".join(words + [f"lab.{k}={v}" for k, v in settings.items()])
+
+    def share(self, tag, path, more=""):
+        return ["-fsdev", f"local,id={tag},path={path},security_model=none,multidevs=remap{more}",
+                "-device", f"virtio-9p-pci,fsdev={tag},mount_tag={tag}"]
+
+    def port(self, number):
+        return f"{self.dir}/{self.name}.agent{number}"
+
+    def command_line(self, settings, devices):
+        o = self.options
+        args = ["qemu-system-x86_64", "-name", self.name, "-nodefaults", "-no-user-config",
+                "-display", "none", "-no-reboot",
+                "-machine", "q35,usb=off,sata=off,smbus=off,vmport=off", "-m", str(o.memory),
+                "-accel", "tcg,thread=multi", "-smp", str(o.smp),
+                "-cpu", CPU_DEBUG if self.kernel.is_debug else CPU_FAST,
+                "-kernel", f"{self.kernel.dir}/vmlinux",
+                "-initrd", f"{self.kernel.dir}/initrd.gz",
+                "-append", self.kernel_arguments(settings),
+                "-serial", f"file:{self.console}",
+                "-object", "rng-random,id=rng,filename=/dev/urandom",
+                "-device", "virtio-rng-pci,rng=rng",
+                "-device", "virtio-serial-pci",
+                *self.share("root", "/", ",readonly=on")]
+        if o.results:
+            args += self.share("results", os.path.realpath(o.results))
+        for i in range(PORTS):
+            args += ["-chardev", f"socket,id=agent{i},path={self.port(i)},server=on,wait=off",
+                     "-device", f"virtserialport,chardev=agent{i},name=lab.{i}"]
+        return args + devices
+
+    def start(self, settings, devices=()):
+        with open(f"{self.dir}/{self.name}.qemu", "wb") as log:
+            self.proc = subprocess.Popen(
+                self.command_line(settings, list(devices)), stdin=subprocess.DEVNULL, stdout=log,
+                stderr=log, start_new_session=True, preexec_fn=die_with_parent)
+        if self.options.verbose:
+            threading.Thread(target=self.show_console, daemon=True).start()
+
+    def show_console(self):
+        while not os.path.exists(self.console):
+            time.sleep(0.1)
+        with open(self.console, "rb") as f:
+            while self.proc.poll() is None:
+                for line in f:
+                    os.write(2, f"[{self.name}] ".encode() + line.rstrip(b"\r\n") + b"\n")
+                time.sleep(0.2)
+
+    def connect(self):
+        """Waits until the agent answers."""
+        end = time.monotonic() + BOOT_TIMEOUT
+        while len(self.links) < PORTS:
+            if self.proc.poll() is not None:
+                raise LabError(f"{self.name}: QEMU ended\n{self.tail()}")
+            try:
+                self.links.append(Link(self.port(len(self.links))))
+            except OSError as e:
+                if time.monotonic() > end:
+                    raise LabError(f"{self.name}: {e}\n{self.tail()}") from e
+                time.sleep(0.05)
+        try:
+            self.links[0].shell("true", BOOT_TIMEOUT)
+        except (Gone, OutOfTime) as e:
+            raise LabError(f"{self.name} did not boot\n{self.tail()}") from e
+
+    @property
+    def link(self):
+        return self.links[0]
+
+    def tail(self):
+        text = ""
+        for path in (f"{self.dir}/{self.name}.qemu", self.console):
+            try:
+                with open(path, errors="replace", encoding="utf-8") as f:
+                    text += "".join(f.readlines()[-40:])
+            except OSError:
+                pass
+        return text
+
+    def stop(self):
+        if self.proc and self.proc.poll() is None:
+            self.proc.kill()
+        if self.proc:
+            self.proc.wait()
+        for link in self.links:
+            link.close()
