@@ -91,3 +91,16 @@ def programs():
                 run("the programs", "cmake", "--preset", "release", "-S", f"{REPO}/userspace")
             run("the programs", "cmake", "--build", tree)
     return tree
+
+
+def selftests():
+    """The C programs among the tests; returns (their folder, kselftest's)."""
+    p = subprocess.run([f"{VM_DIR}/kernels", "kselftest"], stdout=subprocess.PIPE, text=True,
+                       check=False)
+    if p.returncode:
+        raise LabError("no kselftest")
+    kselftest = p.stdout.strip()
+    if not NO_BUILD:
+        with locked("selftests"):
+            run("the selftests", "make", "-s", "-C", f"{REPO}/selftests", f"KSELFTEST={kselftest}")
+    return f"{BUILD}/selftests", kselftest

@@ -65,6 +65,7 @@ class Lab:
             if not self.options.bare:
                 raise
             self.ko = self.programs = "/nonexistent"
+        self.selftests, self.kselftest = build.selftests()
         self.env = self.environment()
 
     def environment(self):
@@ -77,6 +78,8 @@ class Lab:
             "QTFS_HOST_IP": "127.0.0.1" if one else f"10.0.0.{HOST}",
             "QTFS_CLIENT_IP": "127.0.0.1" if one else f"10.0.0.{DPU}",
             "QTFS_PORT": str(PORT),
+            "QTFS_SELFTESTS": self.selftests,
+            "QTFS_KSELFTEST": self.kselftest,
             "QTFS_KERNEL": self.options.kernel,
             "TERM": os.environ.get("TERM", "dumb"),
         }

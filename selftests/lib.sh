@@ -1,0 +1,412 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0
+# For test_*.sh, which start with:  . "$(dirname "$0")/lib.sh"
+#
+# A test runs on the client, as root, with the tree mounted. It is a story of
+# cases: `begin "what must hold"` opens one and closes the one before; any
+# expect_* that fails, or `fail`, makes it `not ok`. Results are TAP. The end of
+# the script closes the last case, checks both kernels' logs since the start,
+# undoes what at_end was told, last first, and cleans up.
+#
+# Places
+#   $MNT	the mount point; the host's / as the client sees it
+#   $DIR	a fresh folder on the server's ext4, as the client sees it
+#   $SRV	the same folder, as the server names it
+#   $TMP	a fresh folder on the client itself
+#
+# Cases
+#   begin WHAT			open a case
+#   fail [WHY]			the case fails; the script goes on
+#   skip [WHY]			the case is skipped
+#   skip_all WHY		nothing here can be tested; ends the script
+#   bail WHY			no use going on; ends the script as failed
+#   note TEXT			for the reader of a failure
+#   need PROGRAM...		skip_all unless they are installed
+#
+# Expectations: each prints what it saw when it was not met, and returns 1
+#   expect_ok CMD...		exits 0
+#   expect_fail ERRNO CMD...	fails and names the error: expect_fail ENOENT cat x
+#   expect_status N CMD...	exits with N
+#   expect_output TEXT CMD...	exits 0 and prints exactly TEXT
+#   expect_match REGEX CMD...	exits 0 and prints something that matches
+#   expect_eq WANT GOT [WHAT]	two strings are the same
+#   expect_same FILE FILE	two files have the same contents
+#   expect_waiting PID		a process is there and stays for half a second
+#   expect_exit N wait PID	(same as expect_status)
+#
+# Doing things
+#   on_host CMD...		a shell command on the host; stdin, stdout, stderr and
+#				status as with ssh
+#   put FILE [TEXT]		write TEXT, or stdin, to FILE
+#   wait_until SECONDS CMD...	until CMD succeeds; 1 when it never does
+#   as_user UID[:GID] CMD...	with no groups and no capabilities
+#   at_end CMD...		when the script ends, however it ends
+#   qtfs_mount [ARG...]		mount -t qtfs / $MNT ARG...
+#   qtfs_umount [ARG...]	umount ARG... $MNT
+#   engine_start [ARG...]	start the engine on the host, wait until it listens
+#   engine_stop [SIGNAL]	end it (SIGTERM) and wait until it is gone
+#   link_down, link_up		the network between the two; on_host has its own
+
+MNT=${MNT:-/mnt/host}
+TEST=$(basename "$0" .sh)
+LIB_DIR=$(dirname "$(readlink -f "${BASH_SOURCE[0]}")")
+BAD_MESSAGES=$LIB_DIR/vm/bad-messages
+ENGINE_PORT=${QTFS_PORT:-12345}
+MARK="start of $TEST, process $$"
+
+case_number=0
+case_name=
+case_state=
+failed=0
+finished=
+end_commands=()
+
+# Cases
+
+note() {
+	printf '%s\n' "$*" | sed 's/^/# /'
+}
+
+begin() {
+	close_case
+	case_name=$*
+	case_state=ok
+}
+
+close_case() {
+	local name=$case_name
+	case_name=
+	[ -n "$name" ] || return 0
+	case_number=$((case_number + 1))
+	case $case_state in
+	ok) echo "ok $case_number $name" ;;
+	skip*) echo "ok $case_number $name # SKIP ${case_state#skip }" ;;
+	*)
+		echo "not ok $case_number $name"
+		failed=$((failed + 1))
+		;;
+	esac
+}
+
+fail() {
+	[ -n "$case_name" ] || begin "$TEST"
+	case_state=failed
+	[ $# -eq 0 ] || note "$(caller_line): $*"
+	return 1
+}
+
+# The line of the test, not of this file.
+caller_line() {
+	local i
+	for i in "${!BASH_SOURCE[@]}"; do
+		case ${BASH_SOURCE[i]} in
+		*/lib.sh | lib.sh) ;;
+		*)
+			echo "line ${BASH_LINENO[i - 1]}"
+			return
+			;;
+		esac
+	done
+}
+
+skip() {
+	[ -n "$case_name" ] || begin "$TEST"
+	[ "$case_state" = failed ] || case_state="skip $*"
+}
+
+skip_all() {
+	case_name=
+	finished=yes
+	echo "1..0 # SKIP $*"
+	exit 4
+}
+
+bail() {
+	fail "$@"
+	exit 1
+}
+
+need() {
+	local program
+	for program; do
+		command -v "$program" >/dev/null || skip_all "no $program"
+	done
+}
+
+# Expectations
+
+# Runs a command, keeps what it says.
+run() {
+	status=0
+	"$@" >"$TMP/.out" 2>"$TMP/.err" </dev/null || status=$?
+}
+
+complain() {
+	fail "$1"
+	note "  command: $2"
+	head -n 20 "$TMP/.out" | sed 's/^/#   stdout: /'
+	head -n 20 "$TMP/.err" | sed 's/^/#   stderr: /'
+	return 1
+}
+
+expect_status() {
+	local want=$1
+	shift
+	run "$@"
+	[ "$status" -eq "$want" ] ||
+		complain "status $status, expected $want" "$*"
+}
+
+expect_ok() {
+	expect_status 0 "$@"
+}
+
+expect_exit() {
+	local want=$1
+	shift
+	status=0
+	"$@" || status=$?
+	[ "$status" -eq "$want" ] ||
+		fail "$*: status $status, expected $want"
+}
+
+# As the C library of the client words them.
+error_text() {
+	case $1 in
+	E2BIG) echo "Argument list too long" ;;
+	EACCES) echo "Permission denied" ;;
+	EAGAIN) echo "Resource temporarily unavailable" ;;
+	EBADF) echo "Bad file descriptor" ;;
+	EBUSY) echo "Device or resource busy" ;;
+	ECONNREFUSED) echo "Connection refused" ;;
+	EDEADLK) echo "Resource deadlock avoided" ;;
+	EDQUOT) echo "Disk quota exceeded" ;;
+	EEXIST) echo "File exists" ;;
+	EFBIG) echo "File too large" ;;
+	EHOSTDOWN) echo "Host is down" ;;
+	EINTR) echo "Interrupted system call" ;;
+	EINVAL) echo "Invalid argument" ;;
+	EIO) echo "Input/output error" ;;
+	EISDIR) echo "Is a directory" ;;
+	ELOOP) echo "Too many levels of symbolic links" ;;
+	EMFILE) echo "Too many open files" ;;
+	EMLINK) echo "Too many links" ;;
+	ENAMETOOLONG) echo "File name too long" ;;
+	ENODATA) echo "No data available|No such attribute" ;;
+	ENODEV) echo "No such device" ;;
+	ENOENT) echo "No such file or directory" ;;
+	ENOSPC) echo "No space left on device" ;;
+	ENOTCONN) echo "Transport endpoint is not connected" ;;
+	ENOTDIR) echo "Not a directory" ;;
+	ENOTEMPTY) echo "Directory not empty" ;;
+	ENOTTY) echo "Inappropriate ioctl for device" ;;
+	ENXIO) echo "No such device or address" ;;
+	EOPNOTSUPP) echo "Operation not supported" ;;
+	EOVERFLOW) echo "Value too large for defined data type" ;;
+	EPERM) echo "Operation not permitted" ;;
+	EPIPE) echo "Broken pipe" ;;
+	EPROTO) echo "Protocol error" ;;
+	ERANGE) echo "Numerical result out of range" ;;
+	EROFS) echo "Read-only file system" ;;
+	ESTALE) echo "Stale file handle" ;;
+	ETIMEDOUT) echo "Connection timed out" ;;
+	ETXTBSY) echo "Text file busy" ;;
+	EXDEV) echo "Invalid cross-device link" ;;
+	*) echo "no text known for $1" ;;
+	esac
+}
+
+expect_fail() {
+	local errno=$1
+	shift
+	run "$@"
+	[ "$status" -ne 0 ] || {
+		complain "succeeded, expected $errno" "$*"
+		return
+	}
+	grep -qE "$(error_text "$errno")|\\b$errno\\b" "$TMP/.err" "$TMP/.out" ||
+		complain "another error, expected $errno" "$*"
+}
+
+expect_output() {
+	local want=$1
+	shift
+	expect_ok "$@" || return
+	[ "$(cat "$TMP/.out")" = "$want" ] || {
+		complain "another output" "$*"
+		printf '%s\n' "$want" | head -n 20 | sed 's/^/#   expected: /'
+		return 1
+	}
+}
+
+expect_match() {
+	local want=$1
+	shift
+	expect_ok "$@" || return
+	grep -qE -- "$want" "$TMP/.out" || complain "no match of: $want" "$*"
+}
+
+expect_eq() {
+	[ "$1" = "$2" ] || fail "${3:-value}: '$2', expected '$1'"
+}
+
+expect_same() {
+	run cmp "$1" "$2"
+	[ "$status" -eq 0 ] || complain "files differ" "cmp $1 $2"
+}
+
+expect_waiting() {
+	if wait_until 0.5 gone "$1"; then
+		fail "process $1 has ended, expected it to wait"
+	fi
+}
+
+gone() {
+	[ ! -d "/proc/$1" ] || grep -q '^State:.Z' "/proc/$1/status" 2>/dev/null
+}
+
+# Doing things
+
+on_host() {
+	on-host "$@"
+}
+
+put() {
+	if [ $# -gt 1 ]; then
+		printf '%s\n' "$2" >"$1"
+	else
+		cat >"$1"
+	fi
+}
+
+wait_until() {
+	local end=$((${EPOCHREALTIME/./} + $(printf '%.0f' "$(
+		awk -v s="$1" 'BEGIN { print s * 1000000 }'
+	)")))
+	shift
+	until "$@" >/dev/null 2>&1; do
+		[ "${EPOCHREALTIME/./}" -lt "$end" ] || return 1
+		sleep 0.05
+	done
+}
+
+as_user() {
+	local uid=${1%%:*} gid=${1##*:}
+	shift
+	setpriv --reuid "$uid" --regid "$gid" --clear-groups \
+		--inh-caps=-all --bounding-set=-all "$@"
+}
+
+at_end() {
+	end_commands=("$(printf '%q ' "$@")" "${end_commands[@]}")
+}
+
+qtfs_mount() {
+	mount -t qtfs / "$MNT" "$@"
+}
+
+qtfs_umount() {
+	umount "$@" "$MNT"
+}
+
+engine_start() {
+	on_host "
+		ulimit -n 524288
+		setsid $QTFS_BUILD/engine 4096 16 --insecure \
+			--listen 0.0.0.0:$ENGINE_PORT $* \
+			</dev/null >>/run/qtfs-engine.log 2>&1 &
+		echo \$! >/run/qtfs-engine.pid
+		until grep -qs ':$(printf %04X "$ENGINE_PORT") 0\\+:0000 0A' \
+			/proc/net/tcp /proc/net/tcp6; do
+			[ -d /proc/\$! ] || exit 1
+			sleep 0.05
+		done"
+}
+
+engine_stop() {
+	on_host "
+		pid=\$(cat /run/qtfs-engine.pid)
+		kill -${1:-TERM} \$pid
+		while [ -d /proc/\$pid ]; do sleep 0.05; done"
+}
+
+link_down() {
+	ip link set eth0 down
+}
+
+link_up() {
+	ip link set eth0 up
+}
+
+# Set-up and end
+
+mark_log() {
+	echo "$MARK" >/dev/kmsg
+}
+
+# What a kernel said since the mark; runs at either end, on stdin.
+complaints() {
+	sed "1,/$MARK/d" | grep -nE -A 25 -f "$BAD_MESSAGES"
+}
+
+check_logs() {
+	local found
+	begin "neither kernel complains"
+	found=$(dmesg | complaints)
+	[ -z "$found" ] || {
+		fail "the client's does"
+		note "$found"
+	}
+	found=$(on_host dmesg 2>/dev/null | complaints)
+	[ -z "$found" ] || {
+		fail "the host's does"
+		note "$found"
+	}
+	close_case
+}
+
+finish() {
+	local command
+	trap - EXIT
+	set +e
+	[ -n "$finished" ] || {
+		close_case
+		check_logs
+		echo "1..$case_number"
+	}
+	for command in "${end_commands[@]}"; do
+		eval "$command"
+	done >/dev/null 2>&1
+	rm -rf "$TMP"
+	on_host "rm -rf '$SRV'" </dev/null
+}
+
+at_exit() {
+	local status=$?
+	finish
+	[ "$status" -ne 4 ] || exit 4
+	[ "$failed" -eq 0 ] || exit 1
+	exit "$status"
+}
+
+# The script's own last command does not decide: cases do.
+start() {
+	[ "$(id -u)" -eq 0 ] || {
+		echo "1..0 # SKIP needs root"
+		exit 4
+	}
+	TMP=$(mktemp -d "/tmp/$TEST.XXXXXX")
+	SRV=/srv/$TEST.$$
+	export DIR=$MNT$SRV
+	mark_log
+	on_host "mkdir -p '$SRV' && chmod 755 '$SRV' &&
+		echo '$MARK' >/dev/kmsg" </dev/null || {
+		echo "1..0 # SKIP no host to talk to"
+		exit 4
+	}
+	trap at_exit EXIT
+	trap 'exit 1' INT TERM HUP
+}
+
+export MNT TEST
+start
