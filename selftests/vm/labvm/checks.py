@@ -11,16 +11,16 @@ with open(f"{VM_DIR}/bad-messages", encoding="ascii") as messages:
 HARMLESS = re.compile(r"clocksource|perf: interrupt took too long|hrtimer: interrupt took")
 CONTEXT = 25
 
-# kmemleak reports only what is older than 5 s; a module's own addresses have
-# no names once it is gone.
+# kmemleak reports what is older than 5 s and has not changed since the scan
+# before. One scan before the module goes, two after, find what it lost while it
+# ran as well as what it forgot on its way out.
 LEAK_SCAN = r"""
-cd /sys/kernel/debug || exit 0
-[ -w kmemleak ] || exit 0
-sleep 6
-echo scan >kmemleak
+cd /sys/kernel/debug && [ -w kmemleak ] || exit 0
 echo scan >kmemleak
 cat kmemleak
 """
+LEAK_SETTLE = "sleep 5\n"
+SYMBOLS = r"grep '\[qtfs\]$' /proc/kallsyms"
 LEAK_OURS = re.compile(r"qtfs|\] 0xffffffff[a-f0-9]{8}$", re.M)
 
 UNLOAD = r"""
@@ -60,17 +60,33 @@ def unload(vm):
     status, output = vm.link.shell(UNLOAD, 300)
     if status:
         return [f"{vm.name}: cannot unmount:", *output.splitlines()]
-    found = leaks(vm) if vm.kernel.is_debug else []
+    if not vm.link.shell("dmesg | grep qtfs")[1]:
+        return []
+    names = symbols(vm.link.shell(SYMBOLS)[1])
+    if vm.kernel.is_debug:
+        vm.link.shell(LEAK_SETTLE + LEAK_SCAN, 300)
     status, output = vm.link.shell(RMMOD, 120)
     if status:
-        found += [f"{vm.name}: the module does not unload:", *output.splitlines()]
-    elif vm.kernel.is_debug:
-        found += leaks(vm)
-    return found
+        return [f"{vm.name}: the module does not unload:", *output.splitlines()]
+    return leaks(vm, names) if vm.kernel.is_debug else []
 
 
-def leaks(vm):
-    output = vm.link.shell(LEAK_SCAN, 300)[1]
-    reports = re.split(r"^(?=unreferenced object)", output, flags=re.M)
-    ours = [r for r in reports if LEAK_OURS.search(r)]
+def leaks(vm, names):
+    output = vm.link.shell(LEAK_SETTLE + LEAK_SCAN + LEAK_SCAN, 300)[1]
+    reports = dict.fromkeys(re.split(r"^(?=unreferenced object)", output, flags=re.M))
+    ours = [name_addresses(r, names) for r in reports if LEAK_OURS.search(r)]
     return [f"{vm.name}: kmemleak:", *"".join(ours).splitlines()] if ours else []
+
+
+def symbols(kallsyms):
+    """(address, name) of the module, to name its addresses when it is gone."""
+    lines = (line.split() for line in kallsyms.splitlines())
+    return sorted((int(words[0], 16), words[2]) for words in lines if len(words) > 2)
+
+
+def name_addresses(report, names):
+    def name(match):
+        address = int(match[0], 16)
+        below = [n for a, n in names if a <= address]
+        return f"{match[0]} {below[-1]} [qtfs]" if below else match[0]
+    return re.sub(r"0xffffffff[a-f0-9]{8}$", name, report, flags=re.M)

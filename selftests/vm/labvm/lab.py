@@ -58,6 +58,7 @@ class Lab:
 
     def prepare(self):
         self.kernel = build.Kernel(self.options.kernel)
+        self.host_kernel = build.Kernel(self.options.host_kernel)
         self.agent = build.agent()
         try:
             self.ko, self.programs = build.module(self.kernel), build.programs()
@@ -94,8 +95,8 @@ class Lab:
                 "-device", f"virtio-net-pci,netdev=n{n},mac=52:54:00:00:0{n}:0{end},romfile="]
         return devices
 
-    def add_vm(self, name, settings, devices=()):
-        vm = Vm(name, self.dir, self.kernel, self.options, self.agent)
+    def add_vm(self, name, kernel, settings, devices=()):
+        vm = Vm(name, self.dir, kernel, self.options, self.agent)
         self.vms.append(vm)
         vm.start(settings, devices)
         return vm
@@ -103,15 +104,16 @@ class Lab:
     def boot(self):
         srv = self.options.memory // 3
         if self.options.one:
-            self.add_vm("both", {"srv": srv, "peer": "127.0.0.1"})
+            self.add_vm("both", self.kernel, {"srv": srv, "peer": "127.0.0.1"})
         else:
-            host = self.add_vm("host", {"srv": srv, "addr": HOST, "peer": f"10.1.0.{DPU}"},
-                               self.wires(HOST))
+            host = self.add_vm("host", self.host_kernel,
+                               {"srv": srv, "addr": HOST, "peer": f"10.1.0.{DPU}"}, self.wires(HOST))
             while not all(os.path.exists(f"{self.dir}/net{n}") for n in range(2)):
                 if host.proc.poll() is not None:
                     raise LabError(f"host: QEMU ended\n{host.tail()}")
                 time.sleep(0.02)
-            self.add_vm("dpu", {"addr": DPU, "peer": f"10.1.0.{HOST}"}, self.wires(DPU))
+            self.add_vm("dpu", self.kernel, {"addr": DPU, "peer": f"10.1.0.{HOST}"},
+                        self.wires(DPU))
         for vm in self.vms:
             vm.connect()
 

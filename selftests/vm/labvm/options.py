@@ -28,6 +28,8 @@ def parse(argv):
     p = Parser(prog="lab", description=DESCRIPTION, epilog=EPILOG, allow_abbrev=False,
                formatter_class=argparse.RawDescriptionHelpFormatter)
     p.add_argument("--kernel", default="6.12", help="6.1, 6.12 (default), debug, or a Debian release")
+    p.add_argument("--host-kernel", metavar="KERNEL",
+                   help="of the host, if another (with debug, which only the client needs: 6.12)")
     p.add_argument("--channel", default="tcp", choices=["tcp"], help="how the two talk")
     p.add_argument("--one", action="store_true", help="one virtual machine is both ends")
     p.add_argument("--timeout", type=float, default=600, metavar="S", help="for COMMAND (600)")
@@ -59,6 +61,8 @@ def mebibytes(text):
 def complete(o):
     if o.smp is None:
         o.smp = 2 if o.one else 1
+    if o.host_kernel is None:
+        o.host_kernel = "6.12" if o.kernel == "debug" else o.kernel
     if o.memory is None:
-        o.memory = 3072 if o.kernel == "debug" else 1536
+        o.memory = 2048 if o.kernel == "debug" else 1536
     return o
