@@ -1,0 +1,125 @@
+/* SPDX-License-Identifier: ((GPL-2.0 WITH Linux-syscall-note) OR BSD-3-Clause) */
+/* Made from docs/netlink/qtfs.yaml by the kernel's tools/net/ynl/ynl-gen-c.py; */
+/* selftests/check-netlink-spec compares the two. */
+
+#ifndef _UAPI_LINUX_QTFS_H
+#define _UAPI_LINUX_QTFS_H
+
+#define QTFS_FAMILY_NAME	"qtfs"
+#define QTFS_FAMILY_VERSION	1
+
+/**
+ * enum qtfs_verbosity - How much the module writes to the kernel log.
+ * @QTFS_VERBOSITY_NONE: nothing
+ * @QTFS_VERBOSITY_ERROR: what failed and will stay failed
+ * @QTFS_VERBOSITY_WARN: and what was unexpected
+ * @QTFS_VERBOSITY_INFO: and what happened to mounts and connections
+ * @QTFS_VERBOSITY_DEBUG: and single operations
+ */
+enum qtfs_verbosity {
+	QTFS_VERBOSITY_NONE,
+	QTFS_VERBOSITY_ERROR,
+	QTFS_VERBOSITY_WARN,
+	QTFS_VERBOSITY_INFO,
+	QTFS_VERBOSITY_DEBUG,
+
+	/* private: */
+	__QTFS_VERBOSITY_MAX,
+	QTFS_VERBOSITY_MAX = (__QTFS_VERBOSITY_MAX - 1)
+};
+
+/**
+ * enum qtfs_mount_state - Of the connection behind a mount.
+ * @QTFS_MOUNT_STATE_CONNECTED: requests are answered
+ * @QTFS_MOUNT_STATE_LOST: the connection broke; requests wait for another
+ * @QTFS_MOUNT_STATE_ABORTED: ended on purpose; every request fails
+ */
+enum qtfs_mount_state {
+	QTFS_MOUNT_STATE_CONNECTED,
+	QTFS_MOUNT_STATE_LOST,
+	QTFS_MOUNT_STATE_ABORTED,
+};
+
+enum {
+	QTFS_A_STATUS_VERSION = 1,
+	QTFS_A_STATUS_PROTOCOL,
+	QTFS_A_STATUS_SERVER_IP,
+	QTFS_A_STATUS_SERVER_PORT,
+	QTFS_A_STATUS_LOG_LEVEL,
+	QTFS_A_STATUS_MOUNTS,
+
+	__QTFS_A_STATUS_MAX,
+	QTFS_A_STATUS_MAX = (__QTFS_A_STATUS_MAX - 1)
+};
+
+enum {
+	QTFS_A_MOUNT_ID = 1,
+	QTFS_A_MOUNT_DEV_MAJOR,
+	QTFS_A_MOUNT_DEV_MINOR,
+	QTFS_A_MOUNT_SOURCE,
+	QTFS_A_MOUNT_PATH,
+	QTFS_A_MOUNT_CHANNEL,
+	QTFS_A_MOUNT_ADDRESS,
+	QTFS_A_MOUNT_STATE,
+	QTFS_A_MOUNT_SESSION,
+	QTFS_A_MOUNT_PROTOCOL,
+	QTFS_A_MOUNT_INFLIGHT,
+	QTFS_A_MOUNT_WAITING,
+
+	__QTFS_A_MOUNT_MAX,
+	QTFS_A_MOUNT_MAX = (__QTFS_A_MOUNT_MAX - 1)
+};
+
+enum {
+	QTFS_A_STATS_MOUNT = 1,
+	QTFS_A_STATS_PAD,
+	QTFS_A_STATS_BYTES_SENT,
+	QTFS_A_STATS_BYTES_RECEIVED,
+	QTFS_A_STATS_FRAMES_SENT,
+	QTFS_A_STATS_FRAMES_RECEIVED,
+	QTFS_A_STATS_PUSHES,
+	QTFS_A_STATS_PROTOCOL_ERRORS,
+	QTFS_A_STATS_CANCELS,
+	QTFS_A_STATS_ABANDONS,
+	QTFS_A_STATS_FORGETS,
+	QTFS_A_STATS_RELEASES,
+	QTFS_A_STATS_INVALIDATIONS,
+	QTFS_A_STATS_OP,
+
+	__QTFS_A_STATS_MAX,
+	QTFS_A_STATS_MAX = (__QTFS_A_STATS_MAX - 1)
+};
+
+enum {
+	QTFS_A_OP_STATS_PAD = 1,
+	QTFS_A_OP_STATS_OP,
+	QTFS_A_OP_STATS_NAME,
+	QTFS_A_OP_STATS_CALLS,
+	QTFS_A_OP_STATS_ERRORS,
+	QTFS_A_OP_STATS_TOTAL_NS,
+	QTFS_A_OP_STATS_LATENCY,
+
+	__QTFS_A_OP_STATS_MAX,
+	QTFS_A_OP_STATS_MAX = (__QTFS_A_OP_STATS_MAX - 1)
+};
+
+enum {
+	QTFS_A_LOG_LEVEL = 1,
+
+	__QTFS_A_LOG_MAX,
+	QTFS_A_LOG_MAX = (__QTFS_A_LOG_MAX - 1)
+};
+
+enum {
+	QTFS_CMD_STATUS_GET = 1,
+	QTFS_CMD_MOUNT_GET,
+	QTFS_CMD_STATS_GET,
+	QTFS_CMD_LOG_LEVEL_GET,
+	QTFS_CMD_LOG_LEVEL_SET,
+	QTFS_CMD_ABORT,
+
+	__QTFS_CMD_MAX,
+	QTFS_CMD_MAX = (__QTFS_CMD_MAX - 1)
+};
+
+#endif /* _UAPI_LINUX_QTFS_H */
