@@ -1,0 +1,84 @@
+// SPDX-License-Identifier: GPL-2.0-only
+// qtinfo: look into the qtfs client of this machine, and tune it. Here is only
+// the command line; each subcommand has a file of its own.
+#include <sys/ioctl.h>
+#include <unistd.h>
+
+#include <CLI/CLI.hpp>
+#include <cstdio>
+#include <exception>
+#include <functional>
+#include <iostream>
+#include <string>
+
+#include "qtinfo/commands.hh"
+#include "qtinfo/render.hh"
+
+namespace {
+
+using qtfs::qtinfo::Tree;
+
+constexpr int exit_failure = 1;
+constexpr int exit_usage = 2;
+
+size_t output_width() {
+  constexpr size_t width_of_files = 160;
+  winsize size{};
+  if (ioctl(STDOUT_FILENO, TIOCGWINSZ, &size) == 0 && size.ws_col > 0)
+    return size.ws_col;
+  return width_of_files;
+}
+
+int run(const std::function<Tree()>& command, bool json) {
+  try {
+    const Tree tree = command();
+    std::cout << (json ? qtfs::qtinfo::render_json(tree)
+                       : qtfs::qtinfo::render_text(tree, output_width()))
+              << std::flush;
+    if (std::cout)
+      return 0;
+    std::cerr << "qtinfo: cannot write the output\n";
+  } catch (const std::exception& error) {
+    std::cerr << "qtinfo: " << error.what() << "\n";
+  }
+  return exit_failure;
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  CLI::App app{"Looks into the qtfs client of this machine, and tunes it.", "qtinfo"};
+  app.set_version_flag("--version", "qtinfo " QTFS_VERSION);
+  app.require_subcommand(1);
+  app.fallthrough();
+  bool json = false;
+  app.add_flag("--json", json, "Write JSON, for programs");
+
+  std::function<Tree()> command;
+  std::string mount, level;
+  const auto add = [&](const char* name, const char* what, const std::function<Tree()>& action) {
+    auto* sub = app.add_subcommand(name, what);
+    sub->callback([&command, action] { command = action; });
+    return sub;
+  };
+
+  add("status", "The module and its defaults", qtfs::qtinfo::cmd_status);
+  add("mounts", "The mounts of this network namespace and how they fare", qtfs::qtinfo::cmd_mounts);
+  add("stats", "Counters and latencies of one mount, or of all", [&] {
+    return qtfs::qtinfo::cmd_stats(mount);
+  })->add_option("MOUNT", mount, "Its id or its mount point");
+  add("log-level", "Show or set how much the module writes to the kernel log", [&] {
+    return qtfs::qtinfo::cmd_log_level(level);
+  })->add_option("LEVEL", level, "none, error, warn, info, debug, or 0 to 4");
+  add("abort", "Fail everything under way on a mount, and what comes later",
+      [&] { return qtfs::qtinfo::cmd_abort(mount); })
+      ->add_option("MOUNT", mount, "Its id or its mount point")
+      ->required();
+
+  try {
+    app.parse(argc, argv);
+  } catch (const CLI::ParseError& error) {
+    return app.exit(error) == 0 ? 0 : exit_usage;
+  }
+  return run(command, json);
+}

@@ -1,0 +1,30 @@
+// SPDX-License-Identifier: GPL-2.0-only
+// /proc/self/mountinfo: where a qtfs superblock is mounted, and with which options.
+#pragma once
+
+#include <istream>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "lib/qtfs_netlink.hh"
+
+namespace qtfs::qtinfo {
+
+struct MountPoint {
+  uint32_t dev_major = 0;
+  uint32_t dev_minor = 0;
+  std::string where;
+  std::string options;  // of the superblock
+};
+
+// The mounts of type qtfs in a file of that format.
+std::vector<MountPoint> parse_mountinfo(std::istream& in);
+std::vector<MountPoint> read_mountinfo();
+
+// The id of the mount that the user means: a number, or one of its mount points.
+// Throws netlink::Error with words for the user.
+uint32_t find_mount(netlink::Qtfs& qtfs, const std::string& text);
+
+}  // namespace qtfs::qtinfo
