@@ -21,7 +21,7 @@ cat kmemleak
 """
 LEAK_SETTLE = "sleep 5\n"
 SYMBOLS = r"grep '\[qtfs\]$' /proc/kallsyms"
-LEAK_OURS = re.compile(r"qtfs|\] 0xffffffff[a-f0-9]{8}$", re.M)
+LEAK_OURS = re.compile(r"qtfs|^\s+0xffffffff[a-f0-9]{8}$", re.M)
 
 UNLOAD = r"""
 for try in 1 2 3; do

@@ -62,9 +62,10 @@ class Lab:
         self.agent = build.agent()
         try:
             self.ko, self.programs = build.module(self.kernel), build.programs()
-        except LabError:
+        except LabError as e:
             if not self.options.bare:
                 raise
+            say(f"going on without: {e}")
             self.ko = self.programs = "/nonexistent"
         self.selftests, self.kselftest = build.selftests()
         self.env = self.environment()
