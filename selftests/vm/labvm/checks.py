@@ -20,7 +20,7 @@ echo scan >kmemleak
 cat kmemleak
 """
 LEAK_SETTLE = "sleep 5\n"
-SYMBOLS = r"grep '\[qtfs\]$' /proc/kallsyms"
+SYMBOLS = r"grep ' [tT] .*\[qtfs\]$' /proc/kallsyms"
 LEAK_OURS = re.compile(r"qtfs|^\s+0xffffffff[a-f0-9]{8}$", re.M)
 
 UNLOAD = r"""
