@@ -1,0 +1,484 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * Step 3 of the request path: the channel gives requests their tags and their
+ * order, and lets whoever waits do the receiving (tx.c sends, rx.c receives).
+ *
+ * Whoever has work tries to take the sender's or the receiver's role, a bit in
+ * @flags; who finds it taken leaves a wake bit that the holder sees before it
+ * goes. Nobody ever waits for the role: a killed caller holds up nothing.
+ *
+ * Life and death: UP until the link fails, then DEAD: requests stay where they
+ * are and their callers wait, killably. qtfs_chan_abort() makes it ABORTED:
+ *  1. the state keeps new requests out,
+ *  2. the link is shut down,
+ *  3. both roles are taken for good, so that nobody touches a buffer,
+ *  4. every request completes with the error.
+ * qtfs_chan_close() aborts, closes the link (its callbacks are over then),
+ * stops the timer and the work items, which find no role to take, and frees.
+ */
+#include <linux/sched/signal.h>
+#include <linux/slab.h>
+#include <linux/wait_bit.h>
+
+#include "chan.h"
+#include "chan_io.h"
+#include "compat/compat.h"
+#include "log.h"
+#include "req.h"
+#include "trace.h"
+
+static struct workqueue_struct *chan_wq;
+
+int qtfs_chan_module_init(void)
+{
+	chan_wq = alloc_workqueue("qtfs", WQ_MEM_RECLAIM, 0);
+	return chan_wq ? 0 : -ENOMEM;
+}
+
+void qtfs_chan_module_exit(void)
+{
+	destroy_workqueue(chan_wq);
+}
+
+bool qtfs_chan_role_take(struct qtfs_chan *chan, int busy, int wake)
+{
+	if (!test_bit(wake, &chan->flags) ||
+	    test_and_set_bit_lock(busy, &chan->flags))
+		return false;
+	clear_bit(wake, &chan->flags);
+	smp_mb__after_atomic();	/* what came before the wake bit is seen */
+	return true;
+}
+
+void qtfs_chan_role_drop(struct qtfs_chan *chan, int busy)
+{
+	clear_bit_unlock(busy, &chan->flags);
+	smp_mb__after_atomic();	/* for wake_up_bit() and for the wake bit */
+	wake_up_bit(&chan->flags, busy);
+}
+
+static void chan_tx_work(struct work_struct *work)
+{
+	qtfs_chan_transmit(container_of(work, struct qtfs_chan, tx_work));
+}
+
+static void chan_post_work(struct work_struct *work)
+{
+	struct qtfs_chan *chan = container_of(to_delayed_work(work),
+					      struct qtfs_chan, post_work);
+
+	set_bit(QTFS_CHAN_TX_WAKE, &chan->flags);
+	qtfs_chan_transmit(chan);
+}
+
+static void chan_rx_work(struct work_struct *work)
+{
+	qtfs_chan_receive(container_of(work, struct qtfs_chan, rx_work), NULL);
+}
+
+/* The leader was woken but has not run: somebody else must read. */
+static void chan_late(struct timer_list *timer)
+{
+	struct qtfs_chan *chan = container_of(timer, struct qtfs_chan, late);
+
+	if (test_bit(QTFS_CHAN_RX_WAKE, &chan->flags))
+		queue_work(chan_wq, &chan->rx_work);
+}
+
+/* Lets the leader read, or a work item where nobody waits. */
+static void chan_wake_receiver(struct qtfs_chan *chan)
+{
+	lockdep_assert_held(&chan->lock);
+
+	if (!chan->leader) {
+		queue_work(chan_wq, &chan->rx_work);
+		return;
+	}
+	wake_up(&chan->leader->wq);
+	if (!timer_pending(&chan->late))
+		mod_timer(&chan->late, jiffies + 1 + HZ / 1000);
+}
+
+static void chan_readable(struct qtfs_link *link)
+{
+	struct qtfs_chan *chan = container_of(link, struct qtfs_chan, link);
+
+	set_bit(QTFS_CHAN_RX_WAKE, &chan->flags);
+	spin_lock_bh(&chan->lock);
+	chan_wake_receiver(chan);
+	spin_unlock_bh(&chan->lock);
+}
+
+static void chan_writable(struct qtfs_link *link)
+{
+	struct qtfs_chan *chan = container_of(link, struct qtfs_chan, link);
+
+	set_bit(QTFS_CHAN_TX_WAKE, &chan->flags);
+	queue_work(chan_wq, &chan->tx_work);
+}
+
+void qtfs_chan_fail(struct qtfs_chan *chan, int err)
+{
+	struct qtfs_req *req;
+	bool first;
+
+	spin_lock_bh(&chan->lock);
+	first = chan->state == QTFS_CHAN_UP;
+	if (first) {
+		chan->state = QTFS_CHAN_DEAD;
+		chan->error = err;
+	}
+	list_for_each_entry(req, &chan->waiters, waiting)
+		wake_up(&req->wq);
+	spin_unlock_bh(&chan->lock);
+
+	if (!first)
+		return;
+	if (err == -EPROTO)
+		qtfs_count(chan->stats, QTFS_COUNT_PROTOCOL_ERRORS);
+	if (!chan->greeting)
+		qtfs_err("connection to the server lost: error %d\n", err);
+	chan->link.trans->shutdown(&chan->link);
+}
+
+struct qtfs_chan *qtfs_chan_open(void *owner, const struct qtfs_chan_ops *ops,
+				 struct qtfs_stats __percpu *stats,
+				 struct net *net,
+				 const struct qtfs_endpoint *to, long timeout)
+{
+	struct qtfs_chan *chan;
+	int err;
+
+	chan = kvzalloc(sizeof(*chan), GFP_KERNEL);
+	if (!chan)
+		return ERR_PTR(-ENOMEM);
+
+	chan->owner = owner;
+	chan->ops = ops;
+	chan->stats = stats;
+	chan->greeting = true;
+	chan->limit = 1;
+	chan->io_max = 0;
+	spin_lock_init(&chan->lock);
+	INIT_LIST_HEAD(&chan->sendq);
+	INIT_LIST_HEAD(&chan->waiters);
+	init_waitqueue_head(&chan->tags_wq);
+	timer_setup(&chan->late, chan_late, 0);
+	INIT_WORK(&chan->tx_work, chan_tx_work);
+	INIT_DELAYED_WORK(&chan->post_work, chan_post_work);
+	INIT_WORK(&chan->rx_work, chan_rx_work);
+	chan->link.trans = to->trans;
+	chan->link.readable = chan_readable;
+	chan->link.writable = chan_writable;
+
+	err = to->trans->open(&chan->link, net, to, timeout);
+	if (err) {
+		chan->state = QTFS_CHAN_ABORTED;
+		timer_delete_sync(&chan->late);
+		cancel_work_sync(&chan->rx_work);
+		cancel_work_sync(&chan->tx_work);
+		kvfree(chan);
+		return ERR_PTR(err);
+	}
+	return chan;
+}
+
+static void chan_drop_slot(struct qtfs_chan *chan, struct qtfs_req *req)
+{
+	unsigned int slot = req->tag & (QTFS_INFLIGHT_MAX - 1);
+
+	lockdep_assert_held(&chan->lock);
+
+	if (req->noreply)
+		return;
+	WARN_ON_ONCE(chan->inflight[slot] != req);
+	chan->inflight[slot] = NULL;
+	__clear_bit(slot, chan->used);
+	chan->nr_used--;
+}
+
+/* Takes every request off the channel, onto @all. Roles are held for good. */
+static void chan_collect(struct qtfs_chan *chan, struct list_head *all)
+{
+	struct qtfs_req *req;
+	unsigned int slot;
+
+	lockdep_assert_held(&chan->lock);
+
+	for_each_set_bit(slot, chan->used, QTFS_INFLIGHT_MAX) {
+		req = chan->inflight[slot];
+		chan_drop_slot(chan, req);
+		list_move_tail(&req->link, all);
+	}
+	list_splice_tail_init(&chan->sendq, all);	/* the unanswered ones */
+	if (chan->tx.req && chan->tx.req->noreply)
+		list_move_tail(&chan->tx.req->link, all);
+	list_for_each_entry(req, all, link) {
+		req->err = chan->error;
+		req->abandoned = false;
+		smp_store_release(&req->state, QTFS_REQ_DONE);
+	}
+}
+
+void qtfs_chan_abort(struct qtfs_chan *chan, int err)
+{
+	struct qtfs_req *req, *next;
+	LIST_HEAD(all);
+	bool first;
+
+	spin_lock_bh(&chan->lock);
+	first = chan->state != QTFS_CHAN_ABORTED;
+	chan->state = QTFS_CHAN_ABORTED;
+	chan->error = err;
+	spin_unlock_bh(&chan->lock);
+	if (!first)
+		return;
+
+	chan->link.trans->shutdown(&chan->link);
+	/* Holders never sleep for the peer: these waits are short. */
+	wait_on_bit_lock(&chan->flags, QTFS_CHAN_TX_BUSY, TASK_UNINTERRUPTIBLE);
+	wait_on_bit_lock(&chan->flags, QTFS_CHAN_RX_BUSY, TASK_UNINTERRUPTIBLE);
+
+	spin_lock_bh(&chan->lock);
+	chan_collect(chan, &all);
+	spin_unlock_bh(&chan->lock);
+
+	if (chan->tx.req)
+		qtfs_req_put(chan->tx.req);
+	chan->tx.req = NULL;
+	if (chan->rx.req)
+		qtfs_req_put(chan->rx.req);
+	chan->rx.req = NULL;
+
+	list_for_each_entry_safe(req, next, &all, link) {
+		list_del_init(&req->link);
+		qtfs_req_complete(req, err);
+	}
+	wake_up_all(&chan->tags_wq);
+}
+
+void qtfs_chan_close(struct qtfs_chan *chan)
+{
+	qtfs_chan_abort(chan, -ESHUTDOWN);
+	chan->link.trans->close(&chan->link);
+	timer_delete_sync(&chan->late);
+	cancel_delayed_work_sync(&chan->post_work);
+	cancel_work_sync(&chan->rx_work);
+	cancel_work_sync(&chan->tx_work);
+	kvfree(chan);
+}
+
+/* 1: queued, 0: no room or dead, or the error. */
+static int chan_try_queue(struct qtfs_chan *chan, struct qtfs_req *req)
+{
+	struct qtfs_wire_req *hdr = req->head;
+	unsigned int slot;
+	int ret = 0;
+
+	spin_lock_bh(&chan->lock);
+	if (chan->state == QTFS_CHAN_ABORTED ||
+	    (chan->state == QTFS_CHAN_DEAD && chan->greeting)) {
+		ret = chan->error ?: -EIO;
+		goto out;
+	}
+	if (chan->state == QTFS_CHAN_DEAD)
+		goto out;
+	if (!req->noreply) {
+		if (chan->nr_used >= chan->limit)
+			goto out;
+		slot = find_next_zero_bit(chan->used, QTFS_INFLIGHT_MAX,
+					  chan->next_slot);
+		if (slot == QTFS_INFLIGHT_MAX)
+			slot = find_first_zero_bit(chan->used,
+						   QTFS_INFLIGHT_MAX);
+		chan->next_slot = (slot + 1) % QTFS_INFLIGHT_MAX;
+		__set_bit(slot, chan->used);
+		chan->nr_used++;
+		chan->inflight[slot] = req;
+		req->tag = ++chan->next_tag * QTFS_INFLIGHT_MAX + slot;
+	}
+	hdr->tag = cpu_to_le64(req->tag);
+	hdr->epoch = cpu_to_le16(chan->epoch);
+	qtfs_req_get(req);	/* the channel's */
+	req->chan = chan;
+	req->state = QTFS_REQ_QUEUED;
+	list_add_tail(&req->link, &chan->sendq);
+	ret = 1;
+out:
+	spin_unlock_bh(&chan->lock);
+	return ret;
+}
+
+static bool chan_may_queue(struct qtfs_chan *chan)
+{
+	bool may;
+
+	spin_lock_bh(&chan->lock);
+	may = chan->state == QTFS_CHAN_ABORTED ||
+	      (chan->state == QTFS_CHAN_UP && chan->nr_used < chan->limit);
+	spin_unlock_bh(&chan->lock);
+	return may;
+}
+
+int qtfs_chan_queue(struct qtfs_chan *chan, struct qtfs_req *req, bool wait)
+{
+	int ret;
+
+	for (;;) {
+		ret = chan_try_queue(chan, req);
+		if (ret < 0)
+			return ret;
+		if (ret)
+			break;
+		if (!wait)
+			return qtfs_chan_is_up(chan) ? -EAGAIN : -ENOTCONN;
+		if (wait_event_state(chan->tags_wq, chan_may_queue(chan),
+				     QTFS_WAIT_STATE))
+			return -EINTR;
+	}
+	trace_qtfs_req_queued(req->tag, req->op,
+			      le32_to_cpu(((struct qtfs_wire_req *)
+					   req->head)->len));
+	set_bit(QTFS_CHAN_TX_WAKE, &chan->flags);
+	qtfs_chan_transmit(chan);
+	return 0;
+}
+
+int qtfs_chan_wait_up(struct qtfs_chan *chan)
+{
+	if (wait_event_state(chan->tags_wq,
+			     READ_ONCE(chan->state) != QTFS_CHAN_DEAD,
+			     QTFS_WAIT_STATE))
+		return -EINTR;
+	return qtfs_chan_is_up(chan) ? 0 : -EIO;
+}
+
+int qtfs_chan_post(struct qtfs_chan *chan, struct qtfs_req *req)
+{
+	int ret = chan_try_queue(chan, req);
+
+	if (ret <= 0)
+		return ret ?: -ENOTCONN;
+	queue_delayed_work(chan_wq, &chan->post_work, HZ / 50);
+	return 0;
+}
+
+bool qtfs_chan_detach(struct qtfs_chan *chan, struct qtfs_req *req, int err)
+{
+	bool abandoned;
+
+	spin_lock_bh(&chan->lock);
+	chan_drop_slot(chan, req);
+	list_del_init(&req->link);
+	abandoned = req->abandoned;
+	req->err = err;
+	smp_store_release(&req->state, QTFS_REQ_DONE);
+	spin_unlock_bh(&chan->lock);
+
+	if (!req->noreply && waitqueue_active(&chan->tags_wq))
+		wake_up(&chan->tags_wq);
+	return abandoned;
+}
+
+static bool req_done(const struct qtfs_req *req)
+{
+	return smp_load_acquire(&req->state) == QTFS_REQ_DONE;
+}
+
+static void chan_waiter_add(struct qtfs_chan *chan, struct qtfs_req *req)
+{
+	spin_lock_bh(&chan->lock);
+	list_add_tail(&req->waiting, &chan->waiters);
+	if (!chan->leader)
+		chan->leader = req;
+	spin_unlock_bh(&chan->lock);
+}
+
+/* Leaves, and hands the leader's role on if there is something to read. */
+static void chan_waiter_del(struct qtfs_chan *chan, struct qtfs_req *req)
+{
+	spin_lock_bh(&chan->lock);
+	list_del_init(&req->waiting);
+	if (chan->leader == req) {
+		chan->leader = list_first_entry_or_null(&chan->waiters,
+							struct qtfs_req,
+							waiting);
+		if (test_bit(QTFS_CHAN_RX_WAKE, &chan->flags))
+			chan_wake_receiver(chan);
+	}
+	spin_unlock_bh(&chan->lock);
+}
+
+/*
+ * The caller gives up. A request that nobody began to send vanishes; else it
+ * stays until its reply comes, and what that gives is given back.
+ * Returns false if it completed in the meantime.
+ */
+static bool chan_give_up(struct qtfs_chan *chan, struct qtfs_req *req)
+{
+	bool unsent = false, gone = true;
+
+	spin_lock_bh(&chan->lock);
+	switch (req->state) {
+	case QTFS_REQ_DONE:
+		gone = false;
+		break;
+	case QTFS_REQ_QUEUED:
+		unsent = true;
+		list_del_init(&req->link);
+		chan_drop_slot(chan, req);
+		break;
+	case QTFS_REQ_SENT:
+		req->abandoned = true;
+		break;
+	}
+	spin_unlock_bh(&chan->lock);
+
+	if (unsent)
+		qtfs_req_put(req);	/* the channel's */
+	return gone;
+}
+
+/* Whether there is something for this waiter to do. */
+static bool chan_stirred(struct qtfs_chan *chan, struct qtfs_req *req)
+{
+	return req_done(req) ||
+	       (READ_ONCE(chan->leader) == req &&
+		test_bit(QTFS_CHAN_RX_WAKE, &chan->flags) &&
+		!test_bit(QTFS_CHAN_RX_BUSY, &chan->flags)) ||
+	       (chan->greeting && !qtfs_chan_is_up(chan));
+}
+
+int qtfs_chan_wait(struct qtfs_chan *chan, struct qtfs_req *req, long timeout)
+{
+	int err = 0;
+
+	chan_waiter_add(chan, req);
+	while (!req_done(req)) {
+		DEFINE_WAIT(wait);
+
+		if (READ_ONCE(chan->leader) == req)
+			qtfs_chan_receive(chan, req);
+
+		prepare_to_wait(&req->wq, &wait, QTFS_WAIT_STATE);
+		if (!chan_stirred(chan, req) &&
+		    !fatal_signal_pending(current))
+			timeout = schedule_timeout(timeout);
+		finish_wait(&req->wq, &wait);
+
+		if (req_done(req))
+			break;
+		if (fatal_signal_pending(current))
+			err = -EINTR;
+		else if (!timeout)
+			err = -ETIMEDOUT;
+		else if (chan->greeting && !qtfs_chan_is_up(chan))
+			err = READ_ONCE(chan->error);
+		if (err)
+			break;
+	}
+	chan_waiter_del(chan, req);
+	if (err && (req->done || chan_give_up(chan, req)))
+		return err;
+	return 0;
+}

@@ -1,0 +1,176 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/* Step 3 of the request path: one connection, its tags and its order. */
+#ifndef QTFS_CHAN_H
+#define QTFS_CHAN_H
+
+#include <linux/list.h>
+#include <linux/spinlock.h>
+#include <linux/timer.h>
+#include <linux/uio.h>
+#include <linux/wait.h>
+#include <linux/workqueue.h>
+#include <qtfs/wire.h>
+
+#include "stats.h"
+#include "transport/transport.h"
+
+struct qtfs_chan;
+struct qtfs_req;
+
+#define QTFS_CHAN_STAGING 1024
+
+/* Bits of qtfs_chan.flags. */
+enum {
+	QTFS_CHAN_TX_BUSY,	/* somebody sends */
+	QTFS_CHAN_TX_WAKE,	/* there is, or may be, something to send */
+	QTFS_CHAN_RX_BUSY,	/* somebody receives */
+	QTFS_CHAN_RX_WAKE,	/* there is, or may be, something to receive */
+};
+
+enum qtfs_chan_state {
+	QTFS_CHAN_UP,
+	QTFS_CHAN_DEAD,		/* link lost; requests wait */
+	QTFS_CHAN_ABORTED,	/* requests fail */
+};
+
+/**
+ * struct qtfs_chan_ops - what a channel tells its owner
+ * @push: a push came; @body is gone when it returns; must not sleep
+ * @abandoned: a reply came that nobody waits for; takes the reference;
+ *	must not sleep
+ */
+struct qtfs_chan_ops {
+	void (*push)(struct qtfs_chan *chan, const struct qtfs_wire_rep *hdr,
+		     const void *body, size_t len);
+	void (*abandoned)(struct qtfs_chan *chan, struct qtfs_req *req);
+};
+
+/**
+ * struct qtfs_chan - one connection to an engine
+ * @owner: the session
+ * @ops: its upcalls
+ * @stats: its counters
+ * @link: the connection
+ * @epoch: of the session, goes into each request
+ * @greeting: the session is not up yet: a lost link ends the calls at once
+ * @lock: protects @state, @error, @sendq, @inflight, @used, @nr_used,
+ *	@waiters, @leader and each request's state. Taken in softirq context
+ *	by the link's callbacks: spin_lock_bh. Innermost
+ * @tags_wq: those that wait for a free tag, or for the channel to live
+ * @limit: requests that may be under way, as the engine allowed
+ * @io_max: longest payload either way
+ * @waiters: requests with a task that waits and could receive
+ * @leader: of them, the one that is woken when bytes arrive
+ * @late: takes over from a leader that does not run
+ * @tx: what the sender (QTFS_CHAN_TX_BUSY) works on
+ * @rx: what the receiver (QTFS_CHAN_RX_BUSY) works on
+ */
+struct qtfs_chan {
+	void *owner;
+	const struct qtfs_chan_ops *ops;
+	struct qtfs_stats __percpu *stats;
+	struct qtfs_link link;
+	u16 epoch;
+	bool greeting;
+
+	spinlock_t lock;
+	enum qtfs_chan_state state;
+	int error;
+	struct list_head sendq;
+	struct qtfs_req *inflight[QTFS_INFLIGHT_MAX];
+	DECLARE_BITMAP(used, QTFS_INFLIGHT_MAX);
+	unsigned int nr_used;
+	unsigned int next_slot;
+	u64 next_tag;
+	wait_queue_head_t tags_wq;
+	unsigned int limit;
+	u32 io_max;
+
+	struct list_head waiters;
+	struct qtfs_req *leader;
+	struct timer_list late;
+
+	unsigned long flags;
+	struct work_struct tx_work;
+	struct delayed_work post_work;
+	struct work_struct rx_work;
+
+	struct {
+		struct qtfs_req *req;
+		struct iov_iter iter;
+		struct kvec vec;
+		bool in_payload;
+	} tx;
+
+	struct {
+		int stage;
+		struct qtfs_wire_rep hdr;
+		size_t have;		/* bytes of the part in hand */
+		struct qtfs_req *req;	/* NULL for a push */
+		struct iov_iter iter;	/* of the payload */
+		struct kvec vec;
+		size_t payload_left;
+		size_t staged;		/* bytes in @staging ... */
+		size_t taken;		/* ... and how many are used up */
+		u8 staging[QTFS_CHAN_STAGING] __aligned(8);
+		u8 push[QTFS_CHAN_STAGING] __aligned(8);
+	} rx;
+};
+
+int qtfs_chan_module_init(void);
+void qtfs_chan_module_exit(void);
+
+/**
+ * qtfs_chan_open - connect
+ * @timeout: in jiffies; the wait is killable
+ *
+ * Return: a channel without any request, or an ERR_PTR.
+ */
+struct qtfs_chan *qtfs_chan_open(void *owner, const struct qtfs_chan_ops *ops,
+				 struct qtfs_stats __percpu *stats,
+				 struct net *net,
+				 const struct qtfs_endpoint *to, long timeout);
+
+/* Ends everything (see chan.c) and frees the channel. Sleeps. */
+void qtfs_chan_close(struct qtfs_chan *chan);
+
+/**
+ * qtfs_chan_queue - give a request its tag and a place in the send order
+ * @wait: wait, killably, while the channel is full or dead
+ *
+ * On success the channel holds a reference until the request completes, and
+ * the request is on its way when this returns.
+ *
+ * Return: 0, -EINTR, -EIO after an abort, or without @wait -EAGAIN (full) or
+ * -ENOTCONN (dead).
+ */
+int qtfs_chan_queue(struct qtfs_chan *chan, struct qtfs_req *req, bool wait);
+
+/*
+ * Queues a request that is not answered; it travels in front of the next one,
+ * or by itself after a few milliseconds. Never waits.
+ */
+int qtfs_chan_post(struct qtfs_chan *chan, struct qtfs_req *req);
+
+/**
+ * qtfs_chan_wait - wait for a queued request, receiving if nobody else does
+ * @timeout: in jiffies; MAX_SCHEDULE_TIMEOUT for none
+ *
+ * Return: 0 when it is completed, -EINTR or -ETIMEDOUT when the caller gives
+ * up: the request is then abandoned and must not be looked at any more. One
+ * with a @done goes on without its caller.
+ */
+int qtfs_chan_wait(struct qtfs_chan *chan, struct qtfs_req *req, long timeout);
+
+/* Fails all requests, now and later. Any context that may sleep; idempotent. */
+void qtfs_chan_abort(struct qtfs_chan *chan, int err);
+
+/* Waits, killably, until the channel is up. -EINTR, or -EIO after an abort. */
+int qtfs_chan_wait_up(struct qtfs_chan *chan);
+
+static inline bool qtfs_chan_is_up(const struct qtfs_chan *chan)
+{
+	return READ_ONCE(chan->state) == QTFS_CHAN_UP;
+}
+
+#endif /* QTFS_CHAN_H */

@@ -1,0 +1,30 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/* Between chan.c, tx.c and rx.c, and nobody else. */
+#ifndef QTFS_CHAN_IO_H
+#define QTFS_CHAN_IO_H
+
+#include "chan.h"
+
+/* Takes a role if its wake bit is set and nobody has it. */
+bool qtfs_chan_role_take(struct qtfs_chan *chan, int busy, int wake);
+void qtfs_chan_role_drop(struct qtfs_chan *chan, int busy);
+
+/* Sends what is queued until the link is full. Never waits. */
+void qtfs_chan_transmit(struct qtfs_chan *chan);
+
+/*
+ * Receives what is there, until it is empty or @until (may be NULL) is
+ * completed. Never waits.
+ */
+void qtfs_chan_receive(struct qtfs_chan *chan, struct qtfs_req *until);
+
+/* The link is lost, or the peer broke the protocol (-EPROTO). */
+void qtfs_chan_fail(struct qtfs_chan *chan, int err);
+
+/*
+ * Takes a request off the channel, before it completes with @err.
+ * Return: whether its caller is gone: then it goes to ->abandoned().
+ */
+bool qtfs_chan_detach(struct qtfs_chan *chan, struct qtfs_req *req, int err);
+
+#endif /* QTFS_CHAN_IO_H */

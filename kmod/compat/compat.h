@@ -1,0 +1,152 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/* What the oldest kernel we build for lacks, in the newest one's words. */
+#ifndef QTFS_COMPAT_H
+#define QTFS_COMPAT_H
+
+#include <linux/err.h>
+#include <linux/fs.h>
+#include <linux/pagemap.h>
+#include <linux/posix_acl.h>
+#include <linux/sched.h>
+#include <linux/timer.h>
+#include <linux/writeback.h>
+#include <net/net_namespace.h>
+#include <net/sock.h>
+
+/* until 6.3: inode operations took the mount's user namespace */
+#ifndef QTFS_HAVE_MNT_IDMAP
+#define mnt_idmap	user_namespace
+#define nop_mnt_idmap	init_user_ns
+#endif
+
+static inline void qtfs_fillattr(struct mnt_idmap *idmap, u32 mask,
+				 struct inode *inode, struct kstat *stat)
+{
+#ifdef QTFS_HAVE_FILLATTR_MASK
+	generic_fillattr(idmap, mask, inode, stat);
+#else /* until 6.6 */
+	generic_fillattr(idmap, inode, stat);
+#endif
+}
+
+#ifndef QTFS_HAVE_INODE_CTIME /* until 6.6 */
+static inline struct timespec64
+inode_set_ctime_to_ts(struct inode *inode, struct timespec64 ts)
+{
+	inode->i_ctime = ts;
+	return ts;
+}
+#endif
+
+#ifndef QTFS_HAVE_INODE_MTIME /* until 6.7 */
+static inline struct timespec64
+inode_set_mtime_to_ts(struct inode *inode, struct timespec64 ts)
+{
+	inode->i_mtime = ts;
+	return ts;
+}
+
+static inline struct timespec64
+inode_set_atime_to_ts(struct inode *inode, struct timespec64 ts)
+{
+	inode->i_atime = ts;
+	return ts;
+}
+#endif
+
+#ifndef QTFS_HAVE_FILEMAP_SPLICE_READ /* until 6.5 */
+#define filemap_splice_read generic_file_splice_read
+#define copy_splice_read generic_file_splice_read
+#endif
+
+/*
+ * A locked folio for writing at @pos, made if need be; up to @len bytes large
+ * where the kernel and the mapping can. NULL when memory is short.
+ */
+static inline struct folio *qtfs_get_write_folio(struct address_space *mapping,
+						 loff_t pos, size_t len)
+{
+	struct folio *folio;
+
+#ifdef QTFS_HAVE_FGF_ORDER
+	folio = __filemap_get_folio(mapping, pos >> PAGE_SHIFT,
+				    FGP_WRITEBEGIN | fgf_set_order(len),
+				    mapping_gfp_mask(mapping));
+#else /* until 6.6 */
+	folio = __filemap_get_folio(mapping, pos >> PAGE_SHIFT,
+				    FGP_LOCK | FGP_WRITE | FGP_CREAT |
+				    FGP_STABLE, mapping_gfp_mask(mapping));
+#endif
+	return IS_ERR(folio) ? NULL : folio;
+}
+
+typedef int (*qtfs_write_folio_fn)(struct folio *folio,
+				   struct writeback_control *wbc, void *data);
+
+#ifdef QTFS_HAVE_WRITEBACK_ITER
+/* Calls @fn, with the folio locked, for each dirty folio that @wbc asks for. */
+static inline int qtfs_for_each_dirty_folio(struct address_space *mapping,
+					    struct writeback_control *wbc,
+					    qtfs_write_folio_fn fn, void *data)
+{
+	struct folio *folio = NULL;
+	int err = 0;
+
+	while ((folio = writeback_iter(mapping, wbc, folio, &err)))
+		err = fn(folio, wbc, data);
+	return err;
+}
+#else /* until 6.9 */
+struct qtfs_write_folio_ctx {
+	qtfs_write_folio_fn fn;
+	void *data;
+};
+
+static inline int qtfs_write_page(struct page *page,
+				  struct writeback_control *wbc, void *data)
+{
+	struct qtfs_write_folio_ctx *ctx = data;
+
+	return ctx->fn(page_folio(page), wbc, ctx->data);
+}
+
+static inline int qtfs_for_each_dirty_folio(struct address_space *mapping,
+					    struct writeback_control *wbc,
+					    qtfs_write_folio_fn fn, void *data)
+{
+	struct qtfs_write_folio_ctx ctx = { fn, data };
+
+	return write_cache_pages(mapping, wbc, qtfs_write_page, &ctx);
+}
+#endif
+
+/*
+ * A kernel socket holds no reference on its network namespace; TCP's timers
+ * may outlive the mount that made it. Give it one.
+ */
+static inline void qtfs_sk_hold_net(struct sock *sk)
+{
+#ifdef QTFS_HAVE_SK_NET_REFCNT_UPGRADE
+	sk_net_refcnt_upgrade(sk);
+#else /* until 6.12 */
+	sk->sk_net_refcnt = 1;
+	get_net_track(sock_net(sk), &sk->ns_tracker, GFP_KERNEL);
+	sock_inuse_add(sock_net(sk), 1);
+#endif
+}
+
+/*
+ * How we wait for a peer: SIGKILL ends it, and a suspend may begin meanwhile,
+ * although the VFS may hold inode locks over it (hence UNSAFE, as NFS has it).
+ */
+#define QTFS_WAIT_STATE (TASK_KILLABLE | TASK_FREEZABLE_UNSAFE)
+
+/* Page frags of the socket, not of the task, which may be in reclaim. */
+static inline void qtfs_sk_own_frag(struct sock *sk)
+{
+#ifdef QTFS_HAVE_SK_USE_TASK_FRAG /* until 6.2 sk_allocation decided */
+	sk->sk_use_task_frag = false;
+#endif
+}
+
+#endif /* QTFS_COMPAT_H */

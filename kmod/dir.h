@@ -1,0 +1,23 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/* Names: what readdir.c and file.c need of dir.c. */
+#ifndef QTFS_DIR_H
+#define QTFS_DIR_H
+
+#include <linux/fs.h>
+#include <qtfs/wire.h>
+
+/* Whether the name need not be asked for again. */
+bool qtfs_dentry_fresh(const struct dentry *dentry);
+
+/**
+ * qtfs_splice - give a dentry what the engine said about its name
+ * @wire: NULL: it does not exist
+ * @clock: qtfs_clock() from before the request
+ *
+ * Return: NULL, an alias to use instead (referenced), or an ERR_PTR. The
+ * entry's node is the inode's or has been given back.
+ */
+struct dentry *qtfs_splice(struct inode *dir, struct dentry *dentry,
+			   const struct qtfs_wire_entry *wire, u64 clock);
+
+#endif /* QTFS_DIR_H */

@@ -1,0 +1,594 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * Step 1 of the request path for open files: open and release, reading and
+ * writing, fsync.
+ *
+ * An open is referenced by its file and by each request that uses its id; it
+ * is released at the engine when the last reference goes, or by the file's own
+ * ->release where somebody could notice (a written file must not be "busy"
+ * after close). Dirty pages exist only while a writable open does.
+ */
+#include <linux/cred.h>
+#include <linux/dcache.h>
+#include <linux/mm.h>
+#include <linux/pagemap.h>
+#include <linux/sched/signal.h>
+#include <linux/slab.h>
+
+#include "chan.h"
+#include "dir.h"
+#include "file.h"
+#include "inode.h"
+#include "req.h"
+
+static void open_free(struct qtfs_release *release)
+{
+	struct qtfs_open *open = container_of(release, struct qtfs_open,
+					      release);
+
+	put_cred(open->cred);
+	kfree(open);
+}
+
+void qtfs_open_get(struct qtfs_open *open)
+{
+	refcount_inc(&open->ref);
+}
+
+void qtfs_open_put(struct qtfs_open *open)
+{
+	if (!refcount_dec_and_test(&open->ref))
+		return;
+	if (READ_ONCE(open->released))
+		open_free(&open->release);
+	else
+		qtfs_reap_open(open->session, &open->release);
+}
+
+struct qtfs_open *qtfs_open_any(struct inode *inode, fmode_t mode)
+{
+	struct qtfs_inode *qi = qtfs_i(inode);
+	struct qtfs_open *open;
+
+	spin_lock(&qi->lock);
+	list_for_each_entry(open, &qi->opens, inode_link) {
+		if ((open->mode & mode) == mode) {
+			qtfs_open_get(open);
+			spin_unlock(&qi->lock);
+			return open;
+		}
+	}
+	spin_unlock(&qi->lock);
+	return NULL;
+}
+
+static void open_unlink(struct inode *inode, struct qtfs_open *open)
+{
+	struct qtfs_inode *qi = qtfs_i(inode);
+
+	spin_lock(&qi->lock);
+	list_del_init(&open->inode_link);
+	spin_unlock(&qi->lock);
+}
+
+void qtfs_open_evict(struct inode *inode)
+{
+	struct qtfs_inode *qi = qtfs_i(inode);
+	struct qtfs_open *open, *next;
+	LIST_HEAD(lingering);
+
+	spin_lock(&qi->lock);
+	list_splice_init(&qi->opens, &lingering);
+	spin_unlock(&qi->lock);
+	list_for_each_entry_safe(open, next, &lingering, inode_link) {
+		list_del_init(&open->inode_link);
+		qtfs_open_put(open);
+	}
+}
+
+/* An engine that changes what a node is gets no inode of ours. */
+static int open_check(struct inode *inode, const struct qtfs_attr *attr)
+{
+	return inode_wrong_type(inode, attr->mode) ? -ESTALE : 0;
+}
+
+int qtfs_open_attach(struct inode *inode, struct file *file,
+		     const struct qtfs_wire_opened *opened)
+{
+	struct qtfs_session *session = qtfs_session(inode->i_sb);
+	struct qtfs_inode *qi = qtfs_i(inode);
+	u64 id = le64_to_cpu(opened->open);
+	struct qtfs_open *open;
+	struct qtfs_attr attr;
+	int err;
+
+	err = qtfs_attr_decode(&opened->attr, &attr) ?:
+	      open_check(inode, &attr);
+	open = err ? NULL : kzalloc(sizeof(*open), GFP_KERNEL);
+	if (!open) {
+		qtfs_release_now(session, id);
+		return err ?: -ENOMEM;
+	}
+	refcount_set(&open->ref, 1);
+	open->release.open = id;
+	open->release.free = open_free;
+	open->session = session;
+	open->cred = get_cred(file->f_cred);
+	if ((file->f_flags & O_ACCMODE) != O_WRONLY)
+		open->mode |= FMODE_READ;
+	if ((file->f_flags & O_ACCMODE) != O_RDONLY)
+		open->mode |= FMODE_WRITE;
+	open->flags = le32_to_cpu(opened->flags);
+	spin_lock(&qi->lock);
+	list_add(&open->inode_link, &qi->opens);
+	spin_unlock(&qi->lock);
+	file->private_data = open;
+	return 0;
+}
+
+static void open_body(struct inode *inode, struct file *file,
+		      struct qtfs_wire_open *body)
+{
+	*body = (struct qtfs_wire_open){
+		.node  = cpu_to_le64(qtfs_i(inode)->node),
+		.flags = cpu_to_le32(qtfs_open_flags_encode(file->f_flags) |
+				     QTFS_OPEN_PLAIN),
+	};
+}
+
+/*
+ * Close-to-open: what OPEN says about the file decides whether cached pages
+ * are good. Where more changes can hide behind the same change attribute they
+ * are not.
+ */
+static int open_revalidate(struct inode *inode,
+			   const struct qtfs_wire_opened *opened, u64 clock)
+{
+	struct qtfs_inode *qi = qtfs_i(inode);
+	struct qtfs_attr attr;
+	int err;
+
+	err = qtfs_attr_decode(&opened->attr, &attr) ?:
+	      open_check(inode, &attr);
+	if (err || !S_ISREG(inode->i_mode))
+		return err;
+	spin_lock(&qi->lock);
+	if (qi->racy && inode->i_mapping->nrpages)
+		set_bit(QTFS_INODE_STALE_DATA, &qi->state);
+	qi->racy = false;
+	spin_unlock(&qi->lock);
+	qtfs_inode_update(inode, &attr, clock, false);
+	return qtfs_revalidate_pages(inode);
+}
+
+static int open_call(struct inode *inode, struct file *file)
+{
+	struct dentry *dentry = file->f_path.dentry;
+	struct name_snapshot name;
+	struct qtfs_wire_opened rep;
+	struct qtfs_wire_open body;
+	struct qtfs_args args = {
+		.op	 = QTFS_OP_OPEN,
+		.nr_in	 = 1,
+		.in[0]	 = { &body, sizeof(body) },
+		.out	 = { &rep, sizeof(rep) },
+		.out_min = sizeof(rep),
+		.cred	 = file->f_cred,
+	};
+	bool by_name = !qtfs_dentry_fresh(dentry) && !IS_ROOT(dentry) &&
+		       S_ISREG(inode->i_mode) && !d_unlinked(dentry);
+	u64 clock = qtfs_clock(inode->i_sb);
+	struct dentry *parent = NULL;
+	int err;
+
+	open_body(inode, file, &body);
+	if (by_name) {
+		take_dentry_name_snapshot(&name, dentry);
+		parent = dget_parent(dentry);
+		body.dir = cpu_to_le64(qtfs_i(d_inode(parent))->node);
+		body.name_len = cpu_to_le16(name.name.len);
+		args.in[args.nr_in++] = (struct kvec){
+			(void *)name.name.name, name.name.len
+		};
+	}
+	err = qtfs_call(qtfs_session(inode->i_sb), &args);
+	if (by_name) {
+		dput(parent);
+		release_dentry_name_snapshot(&name);
+		if (err == -ESTALE || err == -ENOENT)
+			err = -EOPENSTALE;
+	}
+	if (err)
+		return err;
+	err = open_revalidate(inode, &rep, clock);
+	if (err) {
+		qtfs_release_now(qtfs_session(inode->i_sb),
+				 le64_to_cpu(rep.open));
+		return err;
+	}
+	return qtfs_open_attach(inode, file, &rep);
+}
+
+int qtfs_open(struct inode *inode, struct file *file)
+{
+	int err = 0;
+
+	if (!file->private_data)	/* else it was opened with its lookup */
+		err = open_call(inode, file);
+	if (err)
+		return err;
+	if (qtfs_open_of(file)->flags & QTFS_OPENED_STREAM)
+		return stream_open(inode, file);
+	if (qtfs_open_of(file)->flags & QTFS_OPENED_NOSEEK)
+		return nonseekable_open(inode, file);
+	return 0;
+}
+
+/* Closes at the engine and waits: nobody finds the file busy afterwards. */
+static void open_release_sync(struct inode *inode, struct qtfs_open *open)
+{
+	struct qtfs_wire_release body = {
+		.open  = cpu_to_le64(open->release.open),
+		.flags = cpu_to_le32(QTFS_RELEASE_ATTR),
+	};
+	struct qtfs_wire_attr wire;
+	struct qtfs_args args = {
+		.op	 = QTFS_OP_RELEASE,
+		.nr_in	 = 1,
+		.in[0]	 = { &body, sizeof(body) },
+		.out	 = { &wire, sizeof(wire) },
+		.cred	 = open->cred,
+	};
+	u64 clock = qtfs_clock(inode->i_sb);
+	struct qtfs_attr attr;
+
+	/* Not known to have arrived: releasing twice does no harm. */
+	if (qtfs_call(open->session, &args))
+		return;
+	WRITE_ONCE(open->released, true);
+	if (args.out_len >= sizeof(wire) && !qtfs_attr_decode(&wire, &attr))
+		qtfs_inode_update(inode, &attr, clock, true);
+}
+
+static bool has_dirty_pages(struct inode *inode)
+{
+	return mapping_tagged(inode->i_mapping, PAGECACHE_TAG_DIRTY);
+}
+
+int qtfs_release(struct inode *inode, struct file *file)
+{
+	struct qtfs_open *open = qtfs_open_of(file);
+	bool write = (open->mode & FMODE_WRITE) && S_ISREG(inode->i_mode);
+
+	file->private_data = NULL;
+	if (S_ISDIR(inode->i_mode))
+		qtfs_dir_close(open);
+	if (write && has_dirty_pages(inode))	/* stored through a mapping */
+		qtfs_flush_pages(inode, NULL);
+	if (write && has_dirty_pages(inode)) {
+		/* Killed meanwhile: writeback still needs a way to the file. */
+		open->lingers = true;
+		return 0;
+	}
+	open_unlink(inode, open);
+	if (write && !READ_ONCE(open->released) &&
+	    qtfs_session_alive(open->session))
+		open_release_sync(inode, open);
+	qtfs_open_put(open);
+	return 0;
+}
+
+static int qtfs_flush(struct file *file, fl_owner_t id)
+{
+	struct inode *inode = file_inode(file);
+	struct qtfs_open *open = qtfs_open_of(file);
+	int err;
+
+	if (!(file->f_mode & FMODE_WRITE))
+		return 0;
+	err = qtfs_flush_pages(inode, file_count(file) == 1 ? open : NULL);
+	if (err == -EINTR)
+		return err;
+	return file_check_and_advance_wb_err(file) ?: err;
+}
+
+int qtfs_fsync_call(struct qtfs_open *open, bool datasync)
+{
+	struct qtfs_wire_fsync body = {
+		.open  = cpu_to_le64(open->release.open),
+		.flags = cpu_to_le32(datasync ? QTFS_FSYNC_DATA : 0),
+	};
+	struct qtfs_args args = {
+		.op	= QTFS_OP_FSYNC,
+		.nr_in	= 1,
+		.in[0]	= { &body, sizeof(body) },
+		.cred	= open->cred,
+	};
+
+	return qtfs_call(open->session, &args);
+}
+
+static int qtfs_fsync(struct file *file, loff_t start, loff_t end,
+		      int datasync)
+{
+	struct inode *inode = file_inode(file);
+	int err, wb;
+
+	err = qtfs_flush_pages(inode, NULL);
+	if (!err)
+		err = qtfs_fsync_call(qtfs_open_of(file), datasync);
+	wb = file_check_and_advance_wb_err(file);
+	return wb ?: err;
+}
+
+/* One READ of up to @count bytes, into @to: bytes read or an error. */
+static ssize_t read_once(struct qtfs_open *open, loff_t pos, size_t count,
+			 struct iov_iter *to)
+{
+	struct qtfs_wire_read body = {
+		.open	= cpu_to_le64(open->release.open),
+		.offset	= cpu_to_le64(pos),
+		.count	= cpu_to_le32(count),
+	};
+	struct qtfs_wire_read_rep rep;
+	struct qtfs_args args = {
+		.op	  = QTFS_OP_READ,
+		.nr_in	  = 1,
+		.in[0]	  = { &body, sizeof(body) },
+		.out	  = { &rep, sizeof(rep) },
+		.out_min  = sizeof(rep),
+		.data_max = count,
+		.cred	  = open->cred,
+	};
+	ssize_t n;
+	int err;
+
+	err = qtfs_call(open->session, &args);
+	if (!err && le32_to_cpu(rep.count) != args.data_len)
+		err = -EPROTO;
+	n = err;
+	if (!err && args.data_len) {
+		n = copy_to_iter(args.data, args.data_len, to);
+		if (!n)
+			n = -EFAULT;
+	}
+	kvfree(args.data);
+	return n;
+}
+
+/* Reads past the page cache until @to is full or the file ends. */
+static ssize_t direct_read(struct kiocb *iocb, struct iov_iter *to)
+{
+	struct qtfs_open *open = qtfs_open_of(iocb->ki_filp);
+	u32 max = qtfs_fs(file_inode(iocb->ki_filp)->i_sb)->opts.rsize;
+	ssize_t done = 0, n = 0;
+
+	while (iov_iter_count(to)) {
+		size_t count = min_t(size_t, iov_iter_count(to), max);
+
+		n = read_once(open, iocb->ki_pos, count, to);
+		if (n <= 0)
+			break;
+		iocb->ki_pos += n;
+		done += n;
+		if (n < count)
+			break;
+	}
+	return done ?: n;
+}
+
+/* Synthetic files: one read is one read, with its own boundaries. */
+static ssize_t qtfs_direct_read_iter(struct kiocb *iocb, struct iov_iter *to)
+{
+	struct qtfs_open *open = qtfs_open_of(iocb->ki_filp);
+	u32 max = qtfs_fs(file_inode(iocb->ki_filp)->i_sb)->opts.rsize;
+	ssize_t n;
+
+	if (!iov_iter_count(to))
+		return 0;
+	if (iocb->ki_flags & IOCB_NOWAIT)
+		return -EAGAIN;
+	n = read_once(open, iocb->ki_pos,
+		      min_t(size_t, iov_iter_count(to), max), to);
+	if (n > 0)
+		iocb->ki_pos += n;
+	return n;
+}
+
+static ssize_t qtfs_read_iter(struct kiocb *iocb, struct iov_iter *to)
+{
+	struct inode *inode = file_inode(iocb->ki_filp);
+	int err;
+
+	if (iocb->ki_flags & IOCB_DIRECT) {
+		if (iocb->ki_flags & IOCB_NOWAIT)
+			return -EAGAIN;
+		err = qtfs_flush_pages(inode, NULL);
+		return err ?: direct_read(iocb, to);
+	}
+	if (test_bit(QTFS_INODE_STALE_DATA, &qtfs_i(inode)->state)) {
+		if (iocb->ki_flags & IOCB_NOWAIT)
+			return -EAGAIN;
+		err = qtfs_revalidate_pages(inode);
+		if (err)
+			return err;
+	}
+	return generic_file_read_iter(iocb, to);
+}
+
+static u32 write_flags(const struct kiocb *iocb)
+{
+	u32 flags = 0;
+
+	if (iocb->ki_flags & IOCB_APPEND)
+		flags |= QTFS_WRITE_APPEND;
+	if (iocb->ki_flags & IOCB_SYNC)
+		flags |= QTFS_WRITE_SYNC;
+	else if (iocb->ki_flags & IOCB_DSYNC)
+		flags |= QTFS_WRITE_DSYNC;
+	return flags;
+}
+
+/*
+ * One WRITE of up to @count bytes of @from at iocb's position, which moves:
+ * bytes written or an error.
+ */
+static ssize_t write_once(struct kiocb *iocb, size_t count,
+			  struct iov_iter *from)
+{
+	struct inode *inode = file_inode(iocb->ki_filp);
+	struct qtfs_open *open = qtfs_open_of(iocb->ki_filp);
+	struct qtfs_wire_write body = {
+		.open	= cpu_to_le64(open->release.open),
+		.offset	= cpu_to_le64(iocb->ki_pos),
+		.count	= cpu_to_le32(count),
+		.flags	= cpu_to_le32(write_flags(iocb)),
+	};
+	struct qtfs_wire_write_rep rep;
+	struct qtfs_args args = {
+		.op	 = QTFS_OP_WRITE,
+		.nr_in	 = 1,
+		.in[0]	 = { &body, sizeof(body) },
+		.out	 = { &rep, sizeof(rep) },
+		.out_min = sizeof(rep),
+		.cred	 = open->cred,
+	};
+	void *copy = kvmalloc(count, GFP_KERNEL);
+	ssize_t n;
+	int err;
+
+	if (!copy)
+		return -ENOMEM;
+	if (!copy_from_iter_full(copy, count, from)) {
+		kvfree(copy);
+		return -EFAULT;
+	}
+	args.data_in = (struct kvec){ copy, count };
+	err = qtfs_call(open->session, &args);
+	kvfree(copy);
+	if (err)
+		return err;
+	n = le32_to_cpu(rep.count);
+	if (n > count)
+		return -EPROTO;
+	iov_iter_revert(from, count - n);
+	iocb->ki_pos = iocb->ki_flags & IOCB_APPEND ?
+		       le64_to_cpu(rep.offset) : iocb->ki_pos + n;
+	if (qtfs_is_synthetic(inode))
+		return n;
+
+	qtfs_inode_modified(inode);
+	spin_lock(&qtfs_i(inode)->lock);
+	qtfs_i(inode)->change = le64_to_cpu(rep.change);
+	qtfs_i(inode)->racy = true;
+	if (iocb->ki_pos > i_size_read(inode))
+		i_size_write(inode, iocb->ki_pos);
+	spin_unlock(&qtfs_i(inode)->lock);
+	return n;
+}
+
+/* Synthetic files: one write is one write, boundaries and errors the server's. */
+static ssize_t qtfs_direct_write_iter(struct kiocb *iocb,
+				      struct iov_iter *from)
+{
+	u32 max = qtfs_fs(file_inode(iocb->ki_filp)->i_sb)->opts.wsize;
+
+	if (iocb->ki_flags & IOCB_NOWAIT)
+		return -EAGAIN;
+	return write_once(iocb, min_t(size_t, iov_iter_count(from), max), from);
+}
+
+/* O_APPEND and O_DIRECT: written through, the range's cached pages dropped. */
+ssize_t qtfs_write_through(struct kiocb *iocb, struct iov_iter *from)
+{
+	struct inode *inode = file_inode(iocb->ki_filp);
+	u32 max = qtfs_fs(inode->i_sb)->opts.wsize;
+	ssize_t done = 0, n = 0;
+	loff_t start;
+	int err;
+
+	err = qtfs_flush_pages(inode, NULL);
+	if (err)
+		return err;
+	while (iov_iter_count(from)) {
+		size_t count = min_t(size_t, iov_iter_count(from), max);
+
+		n = write_once(iocb, count, from);
+		if (n <= 0)
+			break;
+		done += n;
+		start = iocb->ki_pos - n;
+		invalidate_inode_pages2_range(inode->i_mapping,
+					      start >> PAGE_SHIFT,
+					      (iocb->ki_pos - 1) >> PAGE_SHIFT);
+		if (n < count)
+			break;
+	}
+	return done ?: n;
+}
+
+static ssize_t qtfs_write_iter(struct kiocb *iocb, struct iov_iter *from)
+{
+	struct inode *inode = file_inode(iocb->ki_filp);
+	bool through = iocb->ki_flags & (IOCB_APPEND | IOCB_DIRECT);
+	ssize_t n;
+	int err;
+
+	if (iocb->ki_flags & IOCB_NOWAIT)
+		return -EAGAIN;
+	err = down_write_killable(&inode->i_rwsem);
+	if (err)
+		return err;
+	n = generic_write_checks(iocb, from);
+	if (n > 0)
+		n = through ? qtfs_write_through(iocb, from) :
+			      qtfs_buffered_write(iocb, from);
+	inode_unlock(inode);
+	if (n > 0 && !through)
+		n = generic_write_sync(iocb, n);
+	return n;
+}
+
+static loff_t qtfs_llseek(struct file *file, loff_t offset, int whence)
+{
+	struct inode *inode = file_inode(file);
+	int err;
+
+	if (whence == SEEK_END || whence == SEEK_DATA || whence == SEEK_HOLE) {
+		err = qtfs_inode_revalidate(inode, false);
+		if (err)
+			return err;
+	}
+	return generic_file_llseek(file, offset, whence);
+}
+
+/* Synthetic files have no size; their offsets are the server file's affair. */
+static loff_t qtfs_direct_llseek(struct file *file, loff_t offset, int whence)
+{
+	if (whence == SEEK_END)
+		return -EINVAL;
+	return no_seek_end_llseek(file, offset, whence);
+}
+
+const struct file_operations qtfs_file_operations = {
+	.open		= qtfs_open,
+	.release	= qtfs_release,
+	.flush		= qtfs_flush,
+	.fsync		= qtfs_fsync,
+	.llseek		= qtfs_llseek,
+	.read_iter	= qtfs_read_iter,
+	.write_iter	= qtfs_write_iter,
+	.mmap		= qtfs_mmap,
+	.splice_read	= filemap_splice_read,
+	.splice_write	= iter_file_splice_write,
+};
+
+const struct file_operations qtfs_direct_operations = {
+	.open		= qtfs_open,
+	.release	= qtfs_release,
+	.llseek		= qtfs_direct_llseek,
+	.read_iter	= qtfs_direct_read_iter,
+	.write_iter	= qtfs_direct_write_iter,
+	.splice_read	= copy_splice_read,
+	.splice_write	= iter_file_splice_write,
+};

@@ -1,0 +1,119 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/* Open files: what the engine has open for one of ours. */
+#ifndef QTFS_FILE_H
+#define QTFS_FILE_H
+
+#include <linux/fs.h>
+#include <linux/refcount.h>
+
+#include "codec.h"
+#include "reap.h"
+
+struct qtfs_session;
+
+/**
+ * struct qtfs_open - an open file at the engine
+ * @release: its id, and its way to the reaper
+ * @ref: the file's, and each request's that uses it
+ * @session: whose id it is
+ * @cred: the opener's; reads and writes act as this one
+ * @mode: FMODE_READ, FMODE_WRITE
+ * @flags: QTFS_OPENED_*
+ * @inode_link: in qtfs_inode.opens, under its lock
+ * @released: the engine has closed it already
+ * @lingers: the file is gone, but dirty pages need it still
+ * @dirents: directories: what the last READDIR gave
+ * @dirents_len: its bytes
+ * @dirents_at: first byte not handed on yet
+ * @cookie: where the entry at @dirents_at starts
+ * @dir_pos: the file's position that belongs to @cookie
+ * @verifier: of the last READDIR
+ * @dir_eof: nothing follows @dirents
+ * @dir_clock: qtfs_clock() before the last READDIR
+ */
+struct qtfs_open {
+	struct qtfs_release release;
+	refcount_t ref;
+	struct qtfs_session *session;
+	const struct cred *cred;
+	fmode_t mode;
+	u32 flags;
+	struct list_head inode_link;
+	bool released;
+	bool lingers;
+
+	void *dirents;
+	size_t dirents_len;
+	size_t dirents_at;
+	u64 cookie;
+	loff_t dir_pos;
+	u64 verifier;
+	bool dir_eof;
+	u64 dir_clock;
+};
+
+static inline struct qtfs_open *qtfs_open_of(const struct file *file)
+{
+	return file->private_data;
+}
+
+/*
+ * An open of @inode for what @mode says (0: whatever), referenced; NULL if
+ * there is none. Any context.
+ */
+struct qtfs_open *qtfs_open_any(struct inode *inode, fmode_t mode);
+void qtfs_open_get(struct qtfs_open *open);
+void qtfs_open_put(struct qtfs_open *open);
+
+/*
+ * Makes @file's open of what the engine answered. On failure the engine's open
+ * is given back.
+ */
+int qtfs_open_attach(struct inode *inode, struct file *file,
+		     const struct qtfs_wire_opened *opened);
+
+/* The inode goes: opens that lingered for its pages are released. */
+void qtfs_open_evict(struct inode *inode);
+
+/* ->open and ->release of files and directories. */
+int qtfs_open(struct inode *inode, struct file *file);
+int qtfs_release(struct inode *inode, struct file *file);
+
+/* FSYNC at the engine; pages must be there already. */
+int qtfs_fsync_call(struct qtfs_open *open, bool datasync);
+
+/* readdir.c: gives back what READDIR brought and nobody took. */
+void qtfs_dir_close(struct qtfs_open *open);
+
+/* How much of a file comes along with its open. */
+#define QTFS_FIRST_BYTES 32768u
+
+/* pagecache.c */
+
+/**
+ * qtfs_flush_pages - write dirty pages and wait, killably
+ * @closing: the last open is being closed: if one WRITE will do, RELEASE
+ *	travels with it. May be NULL
+ *
+ * Return: 0, -EINTR, -EIO after an abort. Errors of writing are in the
+ * mapping's wb_err.
+ */
+int qtfs_flush_pages(struct inode *inode, struct qtfs_open *closing);
+
+/* Drops cached pages if the file changed on the server. May sleep. */
+int qtfs_revalidate_pages(struct inode *inode);
+
+/*
+ * Puts the file's first @len bytes, just read, into its page cache. @eof: the
+ * file ends there.
+ */
+void qtfs_fill_first(struct inode *inode, const void *data, size_t len,
+		     bool eof);
+
+/* file.c: one write past the page cache, for the part that cannot be cached. */
+ssize_t qtfs_write_through(struct kiocb *iocb, struct iov_iter *from);
+
+ssize_t qtfs_buffered_write(struct kiocb *iocb, struct iov_iter *from);
+int qtfs_mmap(struct file *file, struct vm_area_struct *vma);
+
+#endif /* QTFS_FILE_H */

@@ -1,0 +1,519 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * Inodes: identity, attributes and how long they are believed, permission.
+ *
+ * Lock order: i_rwsem, folio lock, qtfs_inode.lock, qtfs_creds.lock,
+ * qtfs_chan.lock. Nothing of ours is held over a call to the engine.
+ */
+#include <linux/cred.h>
+#include <linux/hash.h>
+#include <linux/slab.h>
+#include <linux/stat.h>
+
+#include "chan.h"
+#include "file.h"
+#include "inode.h"
+#include "reap.h"
+#include "req.h"
+
+static struct kmem_cache *inode_cache;
+
+static void inode_init_once_qtfs(void *p)
+{
+	struct qtfs_inode *qi = p;
+
+	inode_init_once(&qi->vfs);
+}
+
+int qtfs_inode_cache_init(void)
+{
+	inode_cache = kmem_cache_create("qtfs_inode", sizeof(struct qtfs_inode),
+					0, SLAB_HWCACHE_ALIGN |
+					SLAB_RECLAIM_ACCOUNT | SLAB_ACCOUNT,
+					inode_init_once_qtfs);
+	return inode_cache ? 0 : -ENOMEM;
+}
+
+void qtfs_inode_cache_exit(void)
+{
+	rcu_barrier();	/* inodes are freed by RCU */
+	kmem_cache_destroy(inode_cache);
+}
+
+struct inode *qtfs_alloc_inode(struct super_block *sb)
+{
+	struct qtfs_inode *qi = alloc_inode_sb(sb, inode_cache, GFP_KERNEL);
+
+	if (!qi)
+		return NULL;
+	memset((void *)qi + offsetofend(struct qtfs_inode, vfs), 0,
+	       sizeof(*qi) - offsetofend(struct qtfs_inode, vfs));
+	qi->forget = kzalloc(sizeof(*qi->forget), GFP_KERNEL_ACCOUNT);
+	if (!qi->forget) {
+		kmem_cache_free(inode_cache, qi);
+		return NULL;
+	}
+	spin_lock_init(&qi->lock);
+	INIT_LIST_HEAD(&qi->opens);
+	init_waitqueue_head(&qi->writeback_wq);
+	return &qi->vfs;
+}
+
+void qtfs_free_inode(struct inode *inode)
+{
+	struct qtfs_inode *qi = qtfs_i(inode);
+
+	kfree(qi->forget);
+	kfree(qi->target);
+	kmem_cache_free(inode_cache, qi);
+}
+
+void qtfs_evict_inode(struct inode *inode)
+{
+	struct qtfs_inode *qi = qtfs_i(inode);
+
+	truncate_inode_pages_final(&inode->i_data);
+	clear_inode(inode);
+	/* All pages are done: only the last touch of a completion is left. */
+	wait_event(qi->writeback_wq, !atomic_read(&qi->writeback));
+	qtfs_open_evict(inode);
+
+	if (qi->node) {
+		qi->forget->node = qi->node;
+		qi->forget->stamp = qi->stamp;
+		qtfs_reap_forget(qtfs_session(inode->i_sb), qi->forget);
+		qi->forget = NULL;
+	}
+}
+
+static int inode_test(struct inode *inode, void *data)
+{
+	const struct qtfs_entry *entry = data;
+
+	return qtfs_i(inode)->node == entry->node;
+}
+
+static int inode_set(struct inode *inode, void *data)
+{
+	const struct qtfs_entry *entry = data;
+
+	qtfs_i(inode)->node = entry->node;
+	return 0;
+}
+
+static void inode_set_ops(struct inode *inode, const struct qtfs_attr *attr)
+{
+	switch (inode->i_mode & S_IFMT) {
+	case S_IFREG:
+		inode->i_op = &qtfs_file_inode_operations;
+		inode->i_fop = attr->flags & QTFS_ATTR_SYNTHETIC ?
+			       &qtfs_direct_operations : &qtfs_file_operations;
+		inode->i_mapping->a_ops = &qtfs_aops;
+		mapping_set_large_folios(inode->i_mapping);
+		break;
+	case S_IFDIR:
+		inode->i_op = &qtfs_dir_inode_operations;
+		inode->i_fop = &qtfs_dir_operations;
+		break;
+	case S_IFLNK:
+		inode->i_op = &qtfs_symlink_inode_operations;
+		inode_nohighmem(inode);
+		break;
+	default:
+		inode->i_op = &qtfs_special_inode_operations;
+		init_special_inode(inode, inode->i_mode, attr->rdev);
+		break;
+	}
+}
+
+static void inode_init_new(struct inode *inode, const struct qtfs_entry *entry,
+			   u64 clock)
+{
+	struct qtfs_inode *qi = qtfs_i(inode);
+
+	inode->i_ino = entry->attr.ino;
+	inode->i_mode = entry->attr.mode;
+	inode->i_flags |= S_NOATIME | S_NOCMTIME;
+	qi->stamp = entry->stamp;
+	qi->flags = entry->attr.flags;
+	inode_set_ops(inode, &entry->attr);
+	qtfs_inode_update(inode, &entry->attr, clock, true);
+}
+
+struct inode *qtfs_iget(struct super_block *sb, const struct qtfs_entry *entry,
+			u64 clock)
+{
+	struct qtfs_inode *qi;
+	struct inode *inode;
+
+	inode = iget5_locked(sb, hash_64(entry->node, 32), inode_test,
+			     inode_set, (void *)entry);
+	if (!inode) {
+		qtfs_forget_now(qtfs_session(sb), entry->node, entry->stamp);
+		return ERR_PTR(-ENOMEM);
+	}
+	if (inode->i_state & I_NEW) {
+		inode_init_new(inode, entry, clock);
+		unlock_new_inode(inode);
+		return inode;
+	}
+
+	qi = qtfs_i(inode);
+	spin_lock(&qi->lock);
+	if (entry->stamp > qi->stamp)
+		qi->stamp = entry->stamp;
+	spin_unlock(&qi->lock);
+	if (inode_wrong_type(inode, entry->attr.mode)) {
+		iput(inode);
+		return ERR_PTR(-ESTALE);
+	}
+	qtfs_inode_update(inode, &entry->attr, clock, false);
+	return inode;
+}
+
+/* How long what was just learnt is believed: longer the longer it held. */
+static void inode_set_span(struct inode *inode, bool changed)
+{
+	const struct qtfs_options *opts = &qtfs_fs(inode->i_sb)->opts;
+	struct qtfs_inode *qi = qtfs_i(inode);
+	bool dir = S_ISDIR(inode->i_mode);
+	unsigned long min = HZ * (dir ? opts->ac.dir_min : opts->ac.reg_min);
+	unsigned long max = HZ * (dir ? opts->ac.dir_max : opts->ac.reg_max);
+
+	lockdep_assert_held(&qi->lock);
+
+	if (qi->flags & QTFS_ATTR_SYNTHETIC)
+		qi->attr_span = 0;
+	else if (changed || !qi->attr_span)
+		qi->attr_span = min;
+	else if (time_after_eq(jiffies, qi->attr_until))
+		qi->attr_span = clamp(qi->attr_span * 2, min, max);
+	qi->attr_until = jiffies + qi->attr_span;
+}
+
+/* Whether this client knows the file's length and times better. */
+static bool inode_ahead(struct inode *inode, u64 clock)
+{
+	struct qtfs_inode *qi = qtfs_i(inode);
+
+	return S_ISREG(inode->i_mode) &&
+	       (qi->writers || qi->mod_clock > clock ||
+		mapping_tagged(inode->i_mapping, PAGECACHE_TAG_DIRTY) ||
+		mapping_tagged(inode->i_mapping, PAGECACHE_TAG_WRITEBACK));
+}
+
+void qtfs_inode_update(struct inode *inode, const struct qtfs_attr *attr,
+		       u64 clock, bool own)
+{
+	struct qtfs_inode *qi = qtfs_i(inode);
+	bool changed;
+
+	spin_lock(&qi->lock);
+	inode->i_mode = attr->mode;
+	inode->i_uid = attr->uid;
+	inode->i_gid = attr->gid;
+	set_nlink(inode, attr->nlink);
+	inode_set_atime_to_ts(inode, attr->atime);
+	inode_set_ctime_to_ts(inode, attr->ctime);
+	qi->btime = attr->btime;
+	qi->blksize = attr->blksize;
+	qi->dio_mem_align = attr->dio_mem_align;
+	qi->dio_offset_align = attr->dio_offset_align;
+	qi->flags = attr->flags;
+	inode->i_blkbits = PAGE_SHIFT;
+	changed = attr->change != qi->change;
+
+	if (inode_ahead(inode, clock)) {
+		/* Ask again when the dust has settled. */
+		qi->attr_until = jiffies;
+		spin_unlock(&qi->lock);
+		return;
+	}
+	inode_set_mtime_to_ts(inode, attr->mtime);
+	inode->i_blocks = attr->blocks;
+	i_size_write(inode, attr->size);
+	qi->server_size = attr->size;
+	if (changed && !own)
+		set_bit(QTFS_INODE_STALE_DATA, &qi->state);
+	if (changed) {
+		memset(qi->access, 0, sizeof(qi->access));
+		qi->racy = false;
+	}
+	qi->change = attr->change;
+	if (attr->flags & QTFS_ATTR_RACY)
+		qi->racy = true;
+	inode_set_span(inode, changed);
+	spin_unlock(&qi->lock);
+}
+
+void qtfs_inode_modified(struct inode *inode)
+{
+	struct qtfs_inode *qi = qtfs_i(inode);
+	u64 now = atomic64_inc_return(&qtfs_fs(inode->i_sb)->clock);
+
+	spin_lock(&qi->lock);
+	qi->mod_clock = now;
+	qi->attr_until = jiffies;
+	spin_unlock(&qi->lock);
+}
+
+void qtfs_inode_expire(struct inode *inode)
+{
+	struct qtfs_inode *qi = qtfs_i(inode);
+
+	spin_lock(&qi->lock);
+	qi->attr_until = jiffies;
+	qi->attr_span = 0;
+	spin_unlock(&qi->lock);
+}
+
+static bool inode_fresh(struct inode *inode)
+{
+	return time_before(jiffies, READ_ONCE(qtfs_i(inode)->attr_until));
+}
+
+int qtfs_inode_revalidate(struct inode *inode, bool force)
+{
+	struct qtfs_inode *qi = qtfs_i(inode);
+	struct qtfs_wire_getattr body = {
+		.node = cpu_to_le64(qi->node),
+	};
+	struct qtfs_wire_attr wire;
+	struct qtfs_args args = {
+		.op	 = QTFS_OP_GETATTR,
+		.nr_in	 = 1,
+		.in[0]	 = { &body, sizeof(body) },
+		.out	 = { &wire, sizeof(wire) },
+		.out_min = sizeof(wire),
+	};
+	struct qtfs_open *open = NULL;
+	struct qtfs_attr attr;
+	u64 clock;
+	int err;
+
+	if (!force && inode_fresh(inode))
+		return 0;
+
+	clock = qtfs_clock(inode->i_sb);
+	if (S_ISREG(inode->i_mode))
+		open = qtfs_open_any(inode, 0);
+	if (open)
+		body.open = cpu_to_le64(open->release.open);
+	err = qtfs_call(qtfs_session(inode->i_sb), &args) ?:
+	      qtfs_attr_decode(&wire, &attr);
+	if (open)
+		qtfs_open_put(open);
+	if (err)
+		return err;
+	if (inode_wrong_type(inode, attr.mode))
+		return -ESTALE;
+	qtfs_inode_update(inode, &attr, clock, false);
+	return 0;
+}
+
+int qtfs_getattr(struct mnt_idmap *idmap, const struct path *path,
+		 struct kstat *stat, u32 mask, unsigned int flags)
+{
+	struct inode *inode = d_inode(path->dentry);
+	struct qtfs_inode *qi = qtfs_i(inode);
+	bool force = flags & AT_STATX_FORCE_SYNC;
+	int err = 0;
+
+	if (S_ISREG(inode->i_mode) &&
+	    (mask & (STATX_MTIME | STATX_CTIME | STATX_BLOCKS)) &&
+	    !(flags & AT_STATX_DONT_SYNC))
+		err = qtfs_flush_pages(inode, NULL);
+	/* An error of writing is fsync's and close's to report. */
+	if (err == -EINTR)
+		return err;
+	if (!(flags & AT_STATX_DONT_SYNC)) {
+		struct dentry *parent = dget_parent(path->dentry);
+
+		set_bit(QTFS_INODE_LIST_PLUS, &qtfs_i(d_inode(parent))->state);
+		dput(parent);
+		err = qtfs_inode_revalidate(inode, force);
+		if (err)
+			return err;
+	}
+
+	qtfs_fillattr(idmap, mask, inode, stat);
+	spin_lock(&qi->lock);
+	stat->blksize = qi->blksize ?: PAGE_SIZE;
+	if (qi->flags & QTFS_ATTR_BTIME) {
+		stat->result_mask |= STATX_BTIME;
+		stat->btime = qi->btime;
+	}
+	if (qi->flags & QTFS_ATTR_IMMUTABLE)
+		stat->attributes |= STATX_ATTR_IMMUTABLE;
+	if (qi->flags & QTFS_ATTR_APPEND)
+		stat->attributes |= STATX_ATTR_APPEND;
+	stat->attributes_mask |= STATX_ATTR_IMMUTABLE | STATX_ATTR_APPEND;
+	spin_unlock(&qi->lock);
+	return 0;
+}
+
+static int setattr_call(struct inode *inode, struct iattr *iattr)
+{
+	struct qtfs_inode *qi = qtfs_i(inode);
+	struct qtfs_wire_setattr body = { .node = cpu_to_le64(qi->node) };
+	struct qtfs_wire_attr wire;
+	struct qtfs_args args = {
+		.op	 = QTFS_OP_SETATTR,
+		.nr_in	 = 1,
+		.in[0]	 = { &body, sizeof(body) },
+		.out	 = { &wire, sizeof(wire) },
+		.out_min = sizeof(wire),
+	};
+	u64 clock = qtfs_clock(inode->i_sb);
+	struct qtfs_attr attr;
+	int err;
+
+	qtfs_setattr_encode(iattr, &body);
+	if ((iattr->ia_valid & ATTR_FILE) && S_ISREG(inode->i_mode))
+		body.open = cpu_to_le64(qtfs_open_of(iattr->ia_file)->release.open);
+	err = qtfs_call(qtfs_session(inode->i_sb), &args) ?:
+	      qtfs_attr_decode(&wire, &attr);
+	if (err)
+		return err;
+	if (iattr->ia_valid & ATTR_SIZE) {
+		truncate_setsize(inode, iattr->ia_size);
+		qtfs_inode_modified(inode);
+		clock = qtfs_clock(inode->i_sb);
+	}
+	qtfs_inode_update(inode, &attr, clock, true);
+	return 0;
+}
+
+/* The server decides who may: it alone knows ACLs, squash and security modules. */
+int qtfs_setattr(struct mnt_idmap *idmap, struct dentry *dentry,
+		 struct iattr *iattr)
+{
+	struct inode *inode = d_inode(dentry);
+	int err;
+
+	if (iattr->ia_valid & ATTR_SIZE) {
+		err = inode_newsize_ok(inode, iattr->ia_size);
+		if (err)
+			return err;
+		/* open(O_TRUNC): the server truncated at its own open. */
+		if (iattr->ia_valid & ATTR_OPEN) {
+			truncate_setsize(inode, iattr->ia_size);
+			qtfs_inode_modified(inode);
+			return 0;
+		}
+	}
+	if (S_ISREG(inode->i_mode)) {
+		/* Writes of before must not undo what is set now. */
+		err = qtfs_flush_pages(inode, NULL);
+		if (err == -EINTR)
+			return err;
+	}
+	return setattr_call(inode, iattr);
+}
+
+void qtfs_access_learn(struct inode *inode, const struct cred *cred,
+		       u32 allowed)
+{
+	struct qtfs_inode *qi = qtfs_i(inode);
+	u32 id = qtfs_cred_peek(qtfs_session(inode->i_sb), cred);
+	unsigned int i;
+
+	if (!id || !(allowed & QTFS_MAY_KNOWN))
+		return;
+
+	spin_lock(&qi->lock);
+	for (i = 0; i < QTFS_ACCESS_SLOTS; i++)
+		if (qi->access[i].cred == id)
+			break;
+	if (i == QTFS_ACCESS_SLOTS)
+		i = qi->access_next++ % QTFS_ACCESS_SLOTS;
+	qi->access[i].cred = id;
+	qi->access[i].allowed = allowed;
+	qi->access[i].until = jiffies + max(qi->attr_span, 1ul);
+	spin_unlock(&qi->lock);
+}
+
+/* 1: allowed, 0: not, -ENODATA: not known. */
+static int access_cached(struct inode *inode, u32 want)
+{
+	u32 id = qtfs_cred_peek(qtfs_session(inode->i_sb), current_cred());
+	struct qtfs_inode *qi = qtfs_i(inode);
+	int ret = -ENODATA, i;
+
+	spin_lock(&qi->lock);
+	for (i = 0; i < QTFS_ACCESS_SLOTS; i++)
+		if (id && qi->access[i].cred == id &&
+		    time_before(jiffies, qi->access[i].until))
+			ret = (qi->access[i].allowed & want) == want;
+	spin_unlock(&qi->lock);
+	return ret;
+}
+
+static int access_call(struct inode *inode, u32 want)
+{
+	struct qtfs_wire_access body = {
+		.node = cpu_to_le64(qtfs_i(inode)->node),
+		.mask = cpu_to_le32(QTFS_MAY_READ | QTFS_MAY_WRITE |
+				    QTFS_MAY_EXEC),
+	};
+	struct qtfs_wire_access_rep rep;
+	struct qtfs_args args = {
+		.op	 = QTFS_OP_ACCESS,
+		.nr_in	 = 1,
+		.in[0]	 = { &body, sizeof(body) },
+		.out	 = { &rep, sizeof(rep) },
+		.out_min = sizeof(rep),
+	};
+	u64 clock = qtfs_clock(inode->i_sb);
+	struct qtfs_attr attr;
+	u32 allowed;
+	int err;
+
+	err = qtfs_call(qtfs_session(inode->i_sb), &args) ?:
+	      qtfs_attr_decode(&rep.attr, &attr);
+	if (err)
+		return err;
+	if (inode_wrong_type(inode, attr.mode))
+		return -ESTALE;
+	allowed = le32_to_cpu(rep.allowed);
+	qtfs_inode_update(inode, &attr, clock, false);
+	qtfs_access_learn(inode, current_cred(), allowed);
+	return (allowed & want) == want ? 0 : -EACCES;
+}
+
+int qtfs_permission(struct mnt_idmap *idmap, struct inode *inode, int mask)
+{
+	u32 want = qtfs_may_encode(mask);
+	int ret;
+
+	if (!want || S_ISLNK(inode->i_mode))
+		return 0;
+	/* The operation itself will be checked, with the same credentials. */
+	if (!(mask & (MAY_ACCESS | MAY_CHDIR))) {
+		if ((mask & MAY_OPEN) && !(mask & MAY_EXEC) &&
+		    (S_ISREG(inode->i_mode) || S_ISDIR(inode->i_mode)))
+			return 0;
+		if (S_ISDIR(inode->i_mode) && (mask & MAY_WRITE))
+			return 0;
+	}
+	ret = access_cached(inode, want);
+	if (ret >= 0)
+		return ret ? 0 : -EACCES;
+	if (mask & MAY_NOT_BLOCK)
+		return -ECHILD;
+	return access_call(inode, want);
+}
+
+const struct inode_operations qtfs_file_inode_operations = {
+	.getattr	= qtfs_getattr,
+	.setattr	= qtfs_setattr,
+	.permission	= qtfs_permission,
+	.listxattr	= qtfs_listxattr,
+};
+
+const struct inode_operations qtfs_special_inode_operations = {
+	.getattr	= qtfs_getattr,
+	.setattr	= qtfs_setattr,
+	.permission	= qtfs_permission,
+	.listxattr	= qtfs_listxattr,
+};

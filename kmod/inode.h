@@ -1,0 +1,155 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/* Inodes: identity is the engine's node id; attributes expire. */
+#ifndef QTFS_INODE_H
+#define QTFS_INODE_H
+
+#include <linux/fs.h>
+
+#include "codec.h"
+#include "compat/compat.h"
+#include "super.h"
+
+struct qtfs_forget;
+
+/* Bits of qtfs_inode.state. */
+enum {
+	QTFS_INODE_STALE_DATA,	/* the page cache is older than the file */
+	QTFS_INODE_LIST_PLUS,	/* somebody wants the children's attributes */
+};
+
+#define QTFS_ACCESS_SLOTS 2
+
+/**
+ * struct qtfs_inode - an inode of a mounted tree
+ * @vfs: the VFS's part
+ * @node: the engine's id
+ * @forget: gives @node back at eviction
+ * @state: bits, see above
+ * @lock: protects what follows, up to @opens
+ * @stamp: of the latest lookup
+ * @change: the latest change attribute that was believed
+ * @racy: more changes may hide behind the same @change
+ * @flags: QTFS_ATTR_*
+ * @attr_until: jiffies; attributes are asked again after this
+ * @attr_span: how long they were last believed, in jiffies
+ * @mod_clock: qtfs_fs.clock at the last local change of data
+ * @writers: buffered writes under way
+ * @btime: birth, if QTFS_ATTR_BTIME
+ * @blksize: for st_blksize
+ * @server_size: the file's length on the server, as far as known
+ * @access: what single credentials may do
+ * @opens: struct qtfs_open of this inode
+ * @writeback: WRITE requests under way
+ * @writeback_wq: wakes when that changes
+ * @target: a symbolic link's, once read
+ */
+struct qtfs_inode {
+	struct inode vfs;
+	u64 node;
+	struct qtfs_forget *forget;
+	unsigned long state;
+
+	spinlock_t lock;
+	u64 stamp;
+	u64 change;
+	bool racy;
+	u32 flags;
+	unsigned long attr_until;
+	unsigned long attr_span;
+	u64 mod_clock;
+	unsigned int writers;
+	struct timespec64 btime;
+	u32 blksize;
+	u32 dio_mem_align;
+	u32 dio_offset_align;
+	u64 server_size;
+	struct {
+		u32 cred;
+		u32 allowed;
+		unsigned long until;
+	} access[QTFS_ACCESS_SLOTS];
+	unsigned int access_next;
+	struct list_head opens;
+
+	atomic_t writeback;
+	wait_queue_head_t writeback_wq;
+	char *target;
+};
+
+static inline struct qtfs_inode *qtfs_i(const struct inode *inode)
+{
+	return container_of(inode, struct qtfs_inode, vfs);
+}
+
+/* Never cached: procfs and the like. */
+static inline bool qtfs_is_synthetic(const struct inode *inode)
+{
+	return READ_ONCE(qtfs_i(inode)->flags) & QTFS_ATTR_SYNTHETIC;
+}
+
+int qtfs_inode_cache_init(void);
+void qtfs_inode_cache_exit(void);
+
+struct inode *qtfs_alloc_inode(struct super_block *sb);
+void qtfs_free_inode(struct inode *inode);
+void qtfs_evict_inode(struct inode *inode);
+
+/**
+ * qtfs_iget - the inode of an entry that was just received
+ * @entry: its node now belongs to the inode, also on failure (it is given back)
+ * @clock: qtfs_clock() from before the request
+ *
+ * Return: a referenced inode or an ERR_PTR.
+ */
+struct inode *qtfs_iget(struct super_block *sb, const struct qtfs_entry *entry,
+			u64 clock);
+
+static inline u64 qtfs_clock(const struct super_block *sb)
+{
+	return atomic64_read(&qtfs_fs(sb)->clock);
+}
+
+/**
+ * qtfs_inode_update - believe attributes that were just received
+ * @clock: qtfs_clock() from before the request: an answer that crossed a local
+ *	change must not take size and times back
+ * @own: the change was made by this client: cached pages stay good
+ */
+void qtfs_inode_update(struct inode *inode, const struct qtfs_attr *attr,
+		       u64 clock, bool own);
+
+/* A local change of data: older answers about size are not believed. */
+void qtfs_inode_modified(struct inode *inode);
+
+/* Attributes are asked again when next needed. */
+void qtfs_inode_expire(struct inode *inode);
+
+/* Remembers what @entry says about its asker. */
+void qtfs_access_learn(struct inode *inode, const struct cred *cred,
+		       u32 allowed);
+
+int qtfs_permission(struct mnt_idmap *idmap, struct inode *inode, int mask);
+int qtfs_getattr(struct mnt_idmap *idmap, const struct path *path,
+		 struct kstat *stat, u32 mask, unsigned int flags);
+int qtfs_setattr(struct mnt_idmap *idmap, struct dentry *dentry,
+		 struct iattr *iattr);
+
+/* Asks for attributes if they have expired or @force says so. */
+int qtfs_inode_revalidate(struct inode *inode, bool force);
+
+/* dir.c */
+extern const struct inode_operations qtfs_dir_inode_operations;
+extern const struct inode_operations qtfs_symlink_inode_operations;
+extern const struct inode_operations qtfs_file_inode_operations;
+extern const struct inode_operations qtfs_special_inode_operations;
+extern const struct dentry_operations qtfs_dentry_operations;
+extern const struct file_operations qtfs_dir_operations;
+extern const struct file_operations qtfs_file_operations;
+extern const struct file_operations qtfs_direct_operations;
+extern const struct address_space_operations qtfs_aops;
+
+/* xattr.c */
+extern const struct xattr_handler *qtfs_xattr_handlers[];
+ssize_t qtfs_listxattr(struct dentry *dentry, char *buf, size_t size);
+
+#endif /* QTFS_INODE_H */

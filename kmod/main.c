@@ -1,0 +1,139 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/* qtfs.ko: starts the parts in order, stops them in reverse; parameters. */
+#include <linux/inet.h>
+#include <linux/init.h>
+#include <linux/kernel.h>
+#include <linux/module.h>
+#include <linux/string.h>
+
+#include "chan.h"
+#include "inode.h"
+#include "log.h"
+#include "main.h"
+#include "netlink.h"
+#include "req.h"
+#include "super.h"
+
+#define CREATE_TRACE_POINTS
+#include "trace.h"
+
+unsigned int qtfs_log_level = QTFS_LOG_WARN;
+
+const char *const qtfs_log_level_names[QTFS_LOG_NR] = {
+	"NONE", "ERROR", "WARN", "INFO", "DEBUG"
+};
+
+char *qtfs_param_server_ip = "127.0.0.1";
+unsigned short qtfs_param_server_port = QTFS_DEFAULT_PORT;
+
+module_param_named(qtfs_server_ip, qtfs_param_server_ip, charp, 0444);
+MODULE_PARM_DESC(qtfs_server_ip,
+		 "server's IP address for mounts that name none (127.0.0.1)");
+module_param_named(qtfs_server_port, qtfs_param_server_port, ushort, 0444);
+MODULE_PARM_DESC(qtfs_server_port,
+		 "server's port for mounts that name none (12345)");
+
+static int log_level_set(const char *value, const struct kernel_param *kp)
+{
+	char name[16];
+	unsigned int level;
+
+	strscpy(name, value, sizeof(name));
+	strim(name);
+	for (level = 0; level < QTFS_LOG_NR; level++)
+		if (!strcasecmp(name, qtfs_log_level_names[level]))
+			break;
+	if (level == QTFS_LOG_NR &&
+	    (kstrtouint(name, 10, &level) || level >= QTFS_LOG_NR)) {
+		pr_err("qtfs: qtfs_log_level=%s is none of NONE ERROR WARN INFO DEBUG\n",
+		       name);
+		return -EINVAL;
+	}
+	WRITE_ONCE(qtfs_log_level, level);
+	return 0;
+}
+
+static int log_level_get(char *buf, const struct kernel_param *kp)
+{
+	return sysfs_emit(buf, "%s\n",
+			  qtfs_log_level_names[READ_ONCE(qtfs_log_level)]);
+}
+
+static const struct kernel_param_ops log_level_ops = {
+	.set = log_level_set,
+	.get = log_level_get,
+};
+module_param_cb(qtfs_log_level, &log_level_ops, NULL, 0644);
+MODULE_PARM_DESC(qtfs_log_level, "NONE, ERROR, WARN (default), INFO or DEBUG");
+
+static int check_params(void)
+{
+	u8 addr[16];
+
+	if (!in4_pton(qtfs_param_server_ip, -1, addr, '\0', NULL) &&
+	    !in6_pton(qtfs_param_server_ip, -1, addr, '\0', NULL)) {
+		pr_err("qtfs: qtfs_server_ip=%s is not an IP address\n",
+		       qtfs_param_server_ip);
+		return -EINVAL;
+	}
+	if (!qtfs_param_server_port) {
+		pr_err("qtfs: qtfs_server_port=0 is not a port\n");
+		return -EINVAL;
+	}
+	return 0;
+}
+
+static int __init qtfs_init(void)
+{
+	int err;
+
+	err = check_params();
+	if (err)
+		return err;
+	err = qtfs_req_cache_init();
+	if (err)
+		return err;
+	err = qtfs_chan_module_init();
+	if (err)
+		goto out_exit_req_cache;
+	err = qtfs_inode_cache_init();
+	if (err)
+		goto out_exit_chan;
+	err = qtfs_netlink_init();
+	if (err)
+		goto out_exit_inode_cache;
+	err = qtfs_super_init();	/* last: from here on users arrive */
+	if (err)
+		goto out_exit_netlink;
+	qtfs_info("version %s, server %s port %u\n", QTFS_VERSION,
+		  qtfs_param_server_ip, qtfs_param_server_port);
+	return 0;
+
+out_exit_netlink:
+	qtfs_netlink_exit();
+out_exit_inode_cache:
+	qtfs_inode_cache_exit();
+out_exit_chan:
+	qtfs_chan_module_exit();
+out_exit_req_cache:
+	qtfs_req_cache_exit();
+	return err;
+}
+
+static void __exit qtfs_exit(void)
+{
+	qtfs_super_exit();
+	qtfs_netlink_exit();
+	qtfs_inode_cache_exit();
+	qtfs_chan_module_exit();
+	qtfs_req_cache_exit();
+	qtfs_info("unloaded\n");
+}
+
+module_init(qtfs_init);
+module_exit(qtfs_exit);
+
+MODULE_DESCRIPTION("qtfs: another machine's file tree as one's own");
+MODULE_AUTHOR("qtfs developers");
+MODULE_LICENSE("GPL");
+MODULE_VERSION(QTFS_VERSION);

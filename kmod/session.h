@@ -1,0 +1,120 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/* One client instance at one engine: a mount's. Owns the channel. */
+#ifndef QTFS_SESSION_H
+#define QTFS_SESSION_H
+
+#include <linux/list.h>
+#include <linux/refcount.h>
+#include <linux/workqueue.h>
+#include <qtfs/wire.h>
+
+#include "cred.h"
+#include "stats.h"
+#include "transport/transport.h"
+
+struct net;
+struct qtfs_args;
+struct qtfs_chan;
+struct qtfs_req;
+
+/**
+ * struct qtfs_session_params - what a mount asks for
+ * @to: the engine's address
+ * @net: network namespace to connect from
+ * @source: as the user wrote it
+ * @path: on the server
+ * @psk: pre-shared key, or NULL
+ * @psk_len: its bytes
+ * @timeout: in jiffies, for all of connecting
+ * @io_max: longest payload wanted
+ * @why: returned: text for the user when connecting failed
+ */
+struct qtfs_session_params {
+	struct qtfs_endpoint to;
+	struct net *net;
+	const char *source;
+	const char *path;
+	const void *psk;
+	size_t psk_len;
+	long timeout;
+	u32 io_max;
+	char why[160];
+};
+
+/* What eviction leaves behind for FORGET; allocated with its inode. */
+struct qtfs_forget {
+	struct list_head link;
+	u64 node;
+	u64 stamp;
+};
+
+/**
+ * struct qtfs_session - see above
+ * @ref: the superblock's, and netlink's while it looks
+ * @list: in the module's list of sessions
+ * @id: names the mount for qtinfo
+ * @dev: st_dev of the superblock, once it exists
+ * @wire_id: the engine's name for the session
+ * @secret: proves later connections to be ours
+ * @life: of the engine
+ * @lease_ms: how long the engine remembers a silent client
+ * @io_max: longest payload
+ * @forgets: struct qtfs_forget, protected by @reap_lock
+ * @releases: struct qtfs_release, likewise
+ * @abandoned: struct qtfs_req whose replies nobody took, likewise
+ * @reap: sends all three
+ */
+struct qtfs_session {
+	refcount_t ref;
+	struct list_head list;
+	u32 id;
+	dev_t dev;
+	struct net *net;
+	char *source;
+	char *path;
+	struct qtfs_endpoint to;
+	struct qtfs_chan *chan;
+	struct qtfs_stats __percpu *stats;
+	struct qtfs_creds creds;
+
+	u8 wire_id[QTFS_SESSION_ID_LEN];
+	u8 secret[QTFS_SECRET_LEN];
+	u64 life;
+	u32 lease_ms;
+	u32 io_max;
+
+	spinlock_t reap_lock;
+	struct list_head forgets;
+	struct list_head releases;
+	struct list_head abandoned;
+	struct delayed_work reap;
+};
+
+/**
+ * qtfs_session_open - connect, greet, authenticate
+ *
+ * Return: a session with one reference, or an ERR_PTR and @params->why.
+ * Killable; takes no longer than @params->timeout.
+ */
+struct qtfs_session *qtfs_session_open(struct qtfs_session_params *params);
+
+/* Ends the session: no call is under way and none comes. Drops the reference. */
+void qtfs_session_close(struct qtfs_session *session);
+
+/* Fails what is under way and all that comes, with -EIO. */
+void qtfs_session_abort(struct qtfs_session *session);
+
+void qtfs_session_get(struct qtfs_session *session);
+void qtfs_session_put(struct qtfs_session *session);
+
+/* A referenced session of @net with the smallest id above @after, or NULL. */
+struct qtfs_session *qtfs_session_get_next(struct net *net, u32 after);
+struct qtfs_session *qtfs_session_find(struct net *net, u32 id);
+
+/* The engine runs on this very machine. */
+bool qtfs_session_is_local(const struct qtfs_session *session);
+
+/* Whether calls can succeed: the link is up. */
+bool qtfs_session_alive(const struct qtfs_session *session);
+
+#endif /* QTFS_SESSION_H */

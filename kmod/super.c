@@ -1,0 +1,541 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * Mounting: options, the session behind a superblock, its root, its end.
+ *
+ * Unmounting never hangs on a dead server: what cannot be sent any more is
+ * failed before the VFS waits for it (qtfs_kill_sb), and umount -f fails
+ * everything that is under way (qtfs_umount_begin).
+ */
+#include <linux/backing-dev.h>
+#include <linux/fs_context.h>
+#include <linux/fs_parser.h>
+#include <linux/module.h>
+#include <linux/nsproxy.h>
+#include <linux/seq_file.h>
+#include <linux/slab.h>
+#include <linux/statfs.h>
+
+#include "file.h"
+#include "inode.h"
+#include "log.h"
+#include "main.h"
+#include "req.h"
+#include "super.h"
+
+#define DEFAULT_IO (1u << 20)
+#define DEFAULT_RA_KIB 4096u
+#define DEFAULT_CONNECT_TIMEOUT 10u
+
+/* While a mount is being set up: fc->fs_private. */
+struct mount_ctx {
+	struct qtfs_options opts;
+	char *server;
+	char *path;
+	u16 port;
+	const struct qtfs_transport *trans;
+	void *psk;
+	size_t psk_len;
+	struct net *net;
+	struct qtfs_session *session;
+};
+
+enum {
+	OPT_SOURCE, OPT_SERVER, OPT_PORT, OPT_TRANS, OPT_SYMLINKS, OPT_RSIZE,
+	OPT_WSIZE, OPT_RA, OPT_ACREGMIN, OPT_ACREGMAX, OPT_ACDIRMIN,
+	OPT_ACDIRMAX, OPT_ACTIMEO, OPT_NOAC, OPT_CONNECT_TIMEOUT, OPT_PSK,
+};
+
+static const struct constant_table symlinks_table[] = {
+	{ "relative",	QTFS_SYMLINKS_RELATIVE },
+	{ "raw",	QTFS_SYMLINKS_RAW },
+	{}
+};
+
+static const struct fs_parameter_spec params[] = {
+	fsparam_string("source",		OPT_SOURCE),
+	fsparam_string("server",		OPT_SERVER),
+	fsparam_u32("port",			OPT_PORT),
+	fsparam_string("trans",			OPT_TRANS),
+	fsparam_enum("symlinks",		OPT_SYMLINKS, symlinks_table),
+	fsparam_u32("rsize",			OPT_RSIZE),
+	fsparam_u32("wsize",			OPT_WSIZE),
+	fsparam_u32("ra",			OPT_RA),
+	fsparam_u32("acregmin",			OPT_ACREGMIN),
+	fsparam_u32("acregmax",			OPT_ACREGMAX),
+	fsparam_u32("acdirmin",			OPT_ACDIRMIN),
+	fsparam_u32("acdirmax",			OPT_ACDIRMAX),
+	fsparam_u32("actimeo",			OPT_ACTIMEO),
+	fsparam_flag("noac",			OPT_NOAC),
+	fsparam_u32("connect_timeout",		OPT_CONNECT_TIMEOUT),
+	__fsparam(fs_param_is_blob, "psk",	OPT_PSK, 0, NULL),
+	{}
+};
+
+static int replace_string(char **to, const char *from, size_t len)
+{
+	char *s = kstrndup(from, len, GFP_KERNEL);
+
+	if (!s)
+		return -ENOMEM;
+	kfree(*to);
+	*to = s;
+	return 0;
+}
+
+/*
+ * "PATH", "ADDRESS:PATH" or "[ADDRESS]:PATH"; the path is absolute. Anything
+ * else is the mistake of a user, who is told so.
+ */
+static int parse_source(struct fs_context *fc, const char *source)
+{
+	struct mount_ctx *ctx = fc->fs_private;
+	const char *path = strstr(source, ":/"), *addr = source;
+	size_t len;
+	int err;
+
+	if (source[0] == '/')
+		return replace_string(&ctx->path, source, strlen(source));
+	if (!path || path == source)
+		return invalf(fc, "qtfs: source '%s' is neither /PATH nor ADDRESS:/PATH",
+			      source);
+	len = path - source;
+	if (addr[0] == '[' && addr[len - 1] == ']') {
+		addr++;
+		len -= 2;
+	}
+	err = replace_string(&ctx->server, addr, len);
+	return err ?: replace_string(&ctx->path, path + 1, strlen(path + 1));
+}
+
+static int parse_io(struct fs_context *fc, const char *name, u32 value, u32 *to)
+{
+	if (value < PAGE_SIZE || value > QTFS_IO_MAX)
+		return invalf(fc, "qtfs: %s=%u is not between %lu and %u", name,
+			      value, PAGE_SIZE, QTFS_IO_MAX);
+	*to = rounddown(value, PAGE_SIZE);
+	return 0;
+}
+
+static int parse_seconds(struct fs_context *fc, const char *name, u32 value,
+			 u32 *to)
+{
+	if (value > 86400)
+		return invalf(fc, "qtfs: %s=%u is more than a day", name, value);
+	*to = value;
+	return 0;
+}
+
+static int parse_psk(struct fs_context *fc, struct fs_parameter *param)
+{
+	struct mount_ctx *ctx = fc->fs_private;
+
+	if (!param->size || param->size > 4096)
+		return invalf(fc, "qtfs: the key has %zu bytes, not 1 to 4096",
+			      param->size);
+	kfree_sensitive(ctx->psk);
+	ctx->psk = kmemdup(param->blob, param->size, GFP_KERNEL);
+	ctx->psk_len = param->size;
+	return ctx->psk ? 0 : -ENOMEM;
+}
+
+static int parse_all_ac(struct fs_context *fc, u32 value)
+{
+	struct qtfs_options *opts = &((struct mount_ctx *)fc->fs_private)->opts;
+	int err = parse_seconds(fc, "actimeo", value, &opts->ac.reg_min);
+
+	opts->ac.reg_max = opts->ac.reg_min;
+	opts->ac.dir_min = opts->ac.reg_min;
+	opts->ac.dir_max = opts->ac.reg_min;
+	return err;
+}
+
+static int parse_source_param(struct fs_context *fc, struct fs_parameter *param)
+{
+	int err;
+
+	if (fc->source)
+		return invalf(fc, "qtfs: more than one source");
+	err = parse_source(fc, param->string);
+	if (!err) {
+		fc->source = param->string;
+		param->string = NULL;
+	}
+	return err;
+}
+
+static int parse_param(struct fs_context *fc, struct fs_parameter *param)
+{
+	struct mount_ctx *ctx = fc->fs_private;
+	struct qtfs_options *opts = &ctx->opts;
+	struct fs_parse_result result;
+	int opt = fs_parse(fc, params, param, &result);
+
+	if (opt < 0)
+		return opt;
+	switch (opt) {
+	case OPT_SOURCE:
+		return parse_source_param(fc, param);
+	case OPT_SERVER:
+		return replace_string(&ctx->server, param->string,
+				      strlen(param->string));
+	case OPT_PORT:
+		if (!result.uint_32 || result.uint_32 > 65535)
+			return invalf(fc, "qtfs: port=%u is not between 1 and 65535",
+				      result.uint_32);
+		ctx->port = result.uint_32;
+		return 0;
+	case OPT_TRANS:
+		ctx->trans = qtfs_transport_find(param->string);
+		if (!ctx->trans)
+			return invalf(fc, "qtfs: trans=%s is not known; there is: tcp",
+				      param->string);
+		return 0;
+	case OPT_SYMLINKS:
+		opts->symlinks = result.uint_32;
+		return 0;
+	case OPT_RSIZE:
+		return parse_io(fc, "rsize", result.uint_32, &opts->rsize);
+	case OPT_WSIZE:
+		return parse_io(fc, "wsize", result.uint_32, &opts->wsize);
+	case OPT_RA:
+		if (result.uint_32 > 1 << 20)
+			return invalf(fc, "qtfs: ra=%u is more than 1 GiB",
+				      result.uint_32);
+		opts->ra_kib = result.uint_32;
+		return 0;
+	case OPT_ACREGMIN:
+		return parse_seconds(fc, "acregmin", result.uint_32,
+				     &opts->ac.reg_min);
+	case OPT_ACREGMAX:
+		return parse_seconds(fc, "acregmax", result.uint_32,
+				     &opts->ac.reg_max);
+	case OPT_ACDIRMIN:
+		return parse_seconds(fc, "acdirmin", result.uint_32,
+				     &opts->ac.dir_min);
+	case OPT_ACDIRMAX:
+		return parse_seconds(fc, "acdirmax", result.uint_32,
+				     &opts->ac.dir_max);
+	case OPT_ACTIMEO:
+		return parse_all_ac(fc, result.uint_32);
+	case OPT_NOAC:
+		return parse_all_ac(fc, 0);
+	case OPT_CONNECT_TIMEOUT:
+		if (!result.uint_32 || result.uint_32 > 3600)
+			return invalf(fc, "qtfs: connect_timeout=%u is not between 1 and 3600",
+				      result.uint_32);
+		opts->connect_timeout = result.uint_32;
+		return 0;
+	case OPT_PSK:
+		return parse_psk(fc, param);
+	}
+	return -EINVAL;
+}
+
+static int qtfs_statfs(struct dentry *dentry, struct kstatfs *st)
+{
+	struct qtfs_wire_node body = {
+		.node = cpu_to_le64(qtfs_i(d_inode(dentry))->node),
+	};
+	struct qtfs_wire_statfs wire;
+	struct qtfs_args args = {
+		.op	 = QTFS_OP_STATFS,
+		.nr_in	 = 1,
+		.in[0]	 = { &body, sizeof(body) },
+		.out	 = { &wire, sizeof(wire) },
+		.out_min = sizeof(wire),
+	};
+	int err;
+
+	err = qtfs_call(qtfs_session(dentry->d_sb), &args);
+	if (err)
+		return err;
+	qtfs_statfs_decode(&wire, st);
+	st->f_type = QTFS_SUPER_MAGIC;
+	return 0;
+}
+
+static int qtfs_show_options(struct seq_file *m, struct dentry *root)
+{
+	const struct qtfs_fs *fs = qtfs_fs(root->d_sb);
+	const struct qtfs_options *o = &fs->opts;
+	char addr[64];
+
+	fs->session->to.trans->print(&fs->session->to, addr, sizeof(addr));
+	seq_printf(m, ",trans=%s,addr=%s", fs->session->to.trans->name, addr);
+	if (o->symlinks != QTFS_SYMLINKS_AUTO)
+		seq_printf(m, ",symlinks=%s",
+			   o->symlinks == QTFS_SYMLINKS_RAW ? "raw" :
+							      "relative");
+	seq_printf(m, ",rsize=%u,wsize=%u,ra=%u", o->rsize, o->wsize,
+		   o->ra_kib);
+	seq_printf(m, ",acregmin=%u,acregmax=%u,acdirmin=%u,acdirmax=%u",
+		   o->ac.reg_min, o->ac.reg_max, o->ac.dir_min, o->ac.dir_max);
+	if (o->connect_timeout != DEFAULT_CONNECT_TIMEOUT)
+		seq_printf(m, ",connect_timeout=%u", o->connect_timeout);
+	return 0;
+}
+
+/* umount -f: whoever waits for the server gets an error. */
+static void qtfs_umount_begin(struct super_block *sb)
+{
+	qtfs_session_abort(qtfs_session(sb));
+}
+
+static const struct super_operations super_ops = {
+	.alloc_inode	= qtfs_alloc_inode,
+	.free_inode	= qtfs_free_inode,
+	.evict_inode	= qtfs_evict_inode,
+	.statfs		= qtfs_statfs,
+	.show_options	= qtfs_show_options,
+	.umount_begin	= qtfs_umount_begin,
+};
+
+static int attach_error(struct fs_context *fc, const struct mount_ctx *ctx,
+			int err)
+{
+	switch (err) {
+	case -ENOENT:
+		errorf(fc, "qtfs: the server has no '%s'", ctx->path);
+		break;
+	case -EACCES:
+		errorf(fc, "qtfs: the server does not export '%s' to us",
+		       ctx->path);
+		break;
+	case -ENOTDIR:
+		errorf(fc, "qtfs: '%s' is not a directory on the server",
+		       ctx->path);
+		break;
+	case -EINTR:
+		break;
+	default:
+		errorf(fc, "qtfs: cannot attach to '%s': error %d", ctx->path,
+		       err);
+	}
+	return err;
+}
+
+static int attach(struct super_block *sb, struct fs_context *fc,
+		  struct qtfs_entry *entry)
+{
+	struct mount_ctx *ctx = fc->fs_private;
+	size_t len = strlen(ctx->path);
+	struct qtfs_wire_attach body = {
+		.flags	  = cpu_to_le32(sb_rdonly(sb) ? QTFS_ATTACH_RDONLY : 0),
+		.path_len = cpu_to_le16(len),
+	};
+	struct qtfs_wire_entry wire;
+	struct qtfs_args args = {
+		.op	 = QTFS_OP_ATTACH,
+		.nr_in	 = 2,
+		.in[0]	 = { &body, sizeof(body) },
+		.in[1]	 = { ctx->path, len },
+		.out	 = { &wire, sizeof(wire) },
+		.out_min = sizeof(wire),
+		.timeout = HZ * ctx->opts.connect_timeout,
+	};
+	int err;
+
+	if (len > QTFS_PATH_MAX)
+		return -ENAMETOOLONG;
+	err = qtfs_call(ctx->session, &args);
+	if (err)
+		return attach_error(fc, ctx, err);
+	err = qtfs_entry_decode(&wire, entry);
+	if (!err && !S_ISDIR(entry->attr.mode))
+		err = -ENOTDIR;
+	return err ? attach_error(fc, ctx, err) : 0;
+}
+
+static int super_set_bdi(struct super_block *sb, const struct qtfs_fs *fs)
+{
+	int err = super_setup_bdi(sb);
+
+	if (err)
+		return err;
+	sb->s_bdi->ra_pages = (fs->opts.ra_kib << 10) >> PAGE_SHIFT;
+	sb->s_bdi->io_pages = fs->opts.rsize >> PAGE_SHIFT;
+	/*
+	 * Client and engine in one kernel: our dirty pages must not be what
+	 * keeps the engine from getting memory to write them.
+	 */
+	if (qtfs_session_is_local(fs->session))
+		sb->s_bdi->capabilities |= BDI_CAP_STRICTLIMIT;
+	return 0;
+}
+
+static int fill_super(struct super_block *sb, struct fs_context *fc)
+{
+	struct mount_ctx *ctx = fc->fs_private;
+	struct qtfs_fs *fs = qtfs_fs(sb);
+	struct qtfs_entry entry;
+	struct inode *root;
+	int err;
+
+	fs->opts = ctx->opts;
+	fs->session = ctx->session;
+	ctx->session = NULL;
+	fs->opts.rsize = min(fs->opts.rsize,
+			     rounddown(fs->session->io_max, (u32)PAGE_SIZE));
+	fs->opts.wsize = min(fs->opts.wsize,
+			     rounddown(fs->session->io_max, (u32)PAGE_SIZE));
+	fs->session->dev = sb->s_dev;
+
+	sb->s_magic = QTFS_SUPER_MAGIC;
+	sb->s_blocksize = PAGE_SIZE;
+	sb->s_blocksize_bits = PAGE_SHIFT;
+	sb->s_maxbytes = MAX_LFS_FILESIZE;
+	sb->s_time_gran = 1;
+	sb->s_op = &super_ops;
+	sb->s_d_op = &qtfs_dentry_operations;
+	sb->s_xattr = qtfs_xattr_handlers;
+	/* The server applies the umask: it knows the default ACLs. */
+	sb->s_flags |= SB_POSIXACL;
+	sb->s_iflags |= SB_I_NODEV;
+
+	err = super_set_bdi(sb, fs);
+	if (err)
+		return err;
+	ctx->session = fs->session;	/* lent to attach() */
+	err = attach(sb, fc, &entry);
+	ctx->session = NULL;
+	if (err)
+		return err;
+	root = qtfs_iget(sb, &entry, qtfs_clock(sb));
+	if (IS_ERR(root))
+		return PTR_ERR(root);
+	sb->s_root = d_make_root(root);
+	return sb->s_root ? 0 : -ENOMEM;
+}
+
+static int ctx_connect(struct fs_context *fc, struct mount_ctx *ctx)
+{
+	struct qtfs_session_params p = {
+		.net	 = ctx->net,
+		.source	 = fc->source,
+		.path	 = ctx->path,
+		.psk	 = ctx->psk,
+		.psk_len = ctx->psk_len,
+		.timeout = HZ * ctx->opts.connect_timeout,
+		.io_max	 = max(ctx->opts.rsize, ctx->opts.wsize),
+	};
+	const char *server = ctx->server ?: qtfs_param_server_ip;
+
+	p.to.trans = ctx->trans;
+	if (ctx->trans->parse(&p.to, server, ctx->port))
+		return invalf(fc, "qtfs: server '%s' is not an IP address",
+			      server);
+	ctx->session = qtfs_session_open(&p);
+	if (IS_ERR(ctx->session)) {
+		int err = PTR_ERR(ctx->session);
+
+		ctx->session = NULL;
+		if (p.why[0])
+			errorf(fc, "qtfs: %s", p.why);
+		return err;
+	}
+	return 0;
+}
+
+static int get_tree(struct fs_context *fc)
+{
+	struct mount_ctx *ctx = fc->fs_private;
+	struct qtfs_fs *fs;
+	int err;
+
+	if (!fc->source || !ctx->path)
+		return invalf(fc, "qtfs: no source given");
+	fs = kzalloc(sizeof(*fs), GFP_KERNEL);
+	if (!fs)
+		return -ENOMEM;
+	err = ctx_connect(fc, ctx);
+	if (err) {
+		kfree(fs);
+		return err;
+	}
+	fc->s_fs_info = fs;	/* get_tree_nodev() gives it to the superblock */
+	return get_tree_nodev(fc, fill_super);
+}
+
+/* Options of a mounted tree stay as they are; only the VFS's flags change. */
+static int reconfigure(struct fs_context *fc)
+{
+	sync_filesystem(fc->root->d_sb);
+	return 0;
+}
+
+static void free_fc(struct fs_context *fc)
+{
+	struct mount_ctx *ctx = fc->fs_private;
+
+	if (!ctx)
+		return;
+	kfree(fc->s_fs_info);
+	if (ctx->session)
+		qtfs_session_close(ctx->session);
+	kfree_sensitive(ctx->psk);
+	put_net(ctx->net);
+	kfree(ctx->server);
+	kfree(ctx->path);
+	kfree(ctx);
+}
+
+static const struct fs_context_operations context_ops = {
+	.parse_param	= parse_param,
+	.get_tree	= get_tree,
+	.reconfigure	= reconfigure,
+	.free		= free_fc,
+};
+
+static int init_fs_context(struct fs_context *fc)
+{
+	struct mount_ctx *ctx = kzalloc(sizeof(*ctx), GFP_KERNEL);
+
+	if (!ctx)
+		return -ENOMEM;
+	ctx->net = get_net(current->nsproxy->net_ns);
+	ctx->trans = &qtfs_tcp_transport;
+	ctx->port = qtfs_param_server_port;
+	ctx->opts = (struct qtfs_options){
+		.rsize = DEFAULT_IO,
+		.wsize = DEFAULT_IO,
+		.ra_kib = DEFAULT_RA_KIB,
+		.connect_timeout = DEFAULT_CONNECT_TIMEOUT,
+		.ac = { .reg_min = 1, .reg_max = 30,
+			.dir_min = 1, .dir_max = 30 },
+	};
+	fc->fs_private = ctx;
+	fc->ops = &context_ops;
+	return 0;
+}
+
+static void kill_sb(struct super_block *sb)
+{
+	struct qtfs_fs *fs = qtfs_fs(sb);
+
+	/* Nothing can be written any more, and nothing shall wait for it. */
+	if (fs->session && !qtfs_session_alive(fs->session))
+		qtfs_session_abort(fs->session);
+	kill_anon_super(sb);
+	if (fs->session)
+		qtfs_session_close(fs->session);
+	kfree(fs);
+}
+
+static struct file_system_type fs_type = {
+	.owner			= THIS_MODULE,
+	.name			= "qtfs",
+	.init_fs_context	= init_fs_context,
+	.parameters		= params,
+	.kill_sb		= kill_sb,
+};
+MODULE_ALIAS_FS("qtfs");
+
+int qtfs_super_init(void)
+{
+	return register_filesystem(&fs_type);
+}
+
+void qtfs_super_exit(void)
+{
+	unregister_filesystem(&fs_type);
+}

@@ -1,0 +1,63 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/* What a superblock carries: its session, its options. */
+#ifndef QTFS_SUPER_H
+#define QTFS_SUPER_H
+
+#include <linux/atomic.h>
+#include <linux/fs.h>
+
+#include "session.h"
+
+#define QTFS_SUPER_MAGIC 0x51544653	/* "QTFS" */
+
+enum qtfs_symlinks {
+	QTFS_SYMLINKS_AUTO,	/* relative where the whole / is mounted */
+	QTFS_SYMLINKS_RELATIVE,
+	QTFS_SYMLINKS_RAW,
+};
+
+/**
+ * struct qtfs_options - mount options, after defaults
+ * @rsize: longest read, bytes
+ * @wsize: longest write, bytes
+ * @ra_kib: readahead window, KiB
+ * @ac: attribute time-outs in seconds
+ */
+struct qtfs_options {
+	enum qtfs_symlinks symlinks;
+	u32 rsize;
+	u32 wsize;
+	u32 ra_kib;
+	u32 connect_timeout;
+	struct {
+		u32 reg_min;
+		u32 reg_max;
+		u32 dir_min;
+		u32 dir_max;
+	} ac;
+};
+
+/**
+ * struct qtfs_fs - a superblock's s_fs_info
+ * @clock: counts local changes to inodes; see qtfs_inode_update()
+ */
+struct qtfs_fs {
+	struct qtfs_session *session;
+	struct qtfs_options opts;
+	atomic64_t clock;
+};
+
+static inline struct qtfs_fs *qtfs_fs(const struct super_block *sb)
+{
+	return sb->s_fs_info;
+}
+
+static inline struct qtfs_session *qtfs_session(const struct super_block *sb)
+{
+	return qtfs_fs(sb)->session;
+}
+
+int qtfs_super_init(void);
+void qtfs_super_exit(void);
+
+#endif /* QTFS_SUPER_H */

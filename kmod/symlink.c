@@ -1,0 +1,150 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * Symbolic links. An absolute target means the server's root; left as it is it
+ * would lead out of the mount, to the client's own files. With
+ * symlinks=relative it is rewritten to "../" form from the link's depth below
+ * the mount.
+ */
+#include <linux/namei.h>
+#include <linux/slab.h>
+
+#include "inode.h"
+#include "req.h"
+
+/* The target as the server has it; the caller's to kfree(). */
+static char *link_read(struct inode *inode)
+{
+	struct qtfs_wire_node body = {
+		.node = cpu_to_le64(qtfs_i(inode)->node),
+	};
+	struct qtfs_args args = {
+		.op	  = QTFS_OP_READLINK,
+		.nr_in	  = 1,
+		.in[0]	  = { &body, sizeof(body) },
+		.data_max = QTFS_PATH_MAX,
+	};
+	char *target;
+	int err;
+
+	err = qtfs_call(qtfs_session(inode->i_sb), &args);
+	if (!err && !args.data_len)
+		err = -EPROTO;
+	if (err) {
+		kvfree(args.data);
+		return ERR_PTR(err);
+	}
+	target = kmemdup_nul(args.data, args.data_len, GFP_KERNEL);
+	kvfree(args.data);
+	return target ?: ERR_PTR(-ENOMEM);
+}
+
+static unsigned int link_depth(struct dentry *dentry)
+{
+	unsigned int depth = 0;
+	struct dentry *d;
+
+	rcu_read_lock();
+	for (d = dentry; !IS_ROOT(d); d = READ_ONCE(d->d_parent))
+		depth++;
+	rcu_read_unlock();
+	return depth ? depth - 1 : 0;
+}
+
+/* What follows the mounted path in @target, or NULL if it leads elsewhere. */
+static const char *link_below(const struct qtfs_session *session,
+			      const char *target)
+{
+	size_t len = strlen(session->path);
+
+	while (len && session->path[len - 1] == '/')
+		len--;
+	if (strncmp(target, session->path, len))
+		return NULL;
+	target += len;
+	if (*target && *target != '/')
+		return NULL;
+	while (*target == '/')
+		target++;
+	return target;
+}
+
+static char *link_rewrite(struct dentry *dentry, const char *target)
+{
+	const char *below = link_below(qtfs_session(dentry->d_sb), target);
+	unsigned int i, depth;
+	char *buf;
+
+	if (!below)
+		return kstrdup(target, GFP_KERNEL);
+	depth = link_depth(dentry);
+	buf = kmalloc(3 * depth + strlen(below) + 2, GFP_KERNEL);
+	if (!buf)
+		return NULL;
+	for (i = 0; i < depth; i++)
+		memcpy(buf + 3 * i, "../", 3);
+	strcpy(buf + 3 * depth, *below || depth ? below : ".");
+	return buf;
+}
+
+static bool link_is_relative_mount(const struct super_block *sb)
+{
+	const struct qtfs_fs *fs = qtfs_fs(sb);
+
+	if (fs->opts.symlinks != QTFS_SYMLINKS_AUTO)
+		return fs->opts.symlinks == QTFS_SYMLINKS_RELATIVE;
+	return !strcmp(fs->session->path, "/");
+}
+
+/* The raw target, kept with the inode where it cannot change. */
+static const char *link_target(struct dentry *dentry, struct inode *inode,
+			       struct delayed_call *done)
+{
+	struct qtfs_inode *qi = qtfs_i(inode);
+	char *target = smp_load_acquire(&qi->target);
+
+	if (target)
+		return target;
+	if (!dentry)
+		return ERR_PTR(-ECHILD);
+	target = link_read(inode);
+	if (IS_ERR(target))
+		return target;
+	if (qtfs_is_synthetic(inode)) {
+		set_delayed_call(done, kfree_link, target);
+		return target;
+	}
+	if (cmpxchg(&qi->target, NULL, target)) {
+		kfree(target);
+		target = qi->target;
+	}
+	return target;
+}
+
+static const char *qtfs_get_link(struct dentry *dentry, struct inode *inode,
+				 struct delayed_call *done)
+{
+	const char *target = link_target(dentry, inode, done);
+	char *rewritten;
+
+	if (IS_ERR(target) || target[0] != '/' ||
+	    !link_is_relative_mount(inode->i_sb))
+		return target;
+	if (!dentry)
+		return ERR_PTR(-ECHILD);
+
+	rewritten = link_rewrite(dentry, target);
+	do_delayed_call(done);
+	clear_delayed_call(done);
+	if (!rewritten)
+		return ERR_PTR(-ENOMEM);
+	set_delayed_call(done, kfree_link, rewritten);
+	return rewritten;
+}
+
+const struct inode_operations qtfs_symlink_inode_operations = {
+	.get_link	= qtfs_get_link,
+	.getattr	= qtfs_getattr,
+	.setattr	= qtfs_setattr,
+	.permission	= qtfs_permission,
+	.listxattr	= qtfs_listxattr,
+};

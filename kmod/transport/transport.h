@@ -1,0 +1,91 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * The contract between a channel and what moves its bytes. A transport is an
+ * ordered, reliable byte stream; frames are the channel's affair.
+ */
+#ifndef QTFS_TRANSPORT_H
+#define QTFS_TRANSPORT_H
+
+#include <linux/socket.h>
+#include <linux/types.h>
+#include <linux/uio.h>
+
+struct net;
+struct socket;
+struct qtfs_link;
+struct qtfs_transport;
+
+/**
+ * struct qtfs_endpoint - where an engine listens
+ * @trans: how to get there
+ * @addr: as @trans parsed it
+ * @addr_len: used bytes of @addr
+ */
+struct qtfs_endpoint {
+	const struct qtfs_transport *trans;
+	struct sockaddr_storage addr;
+	int addr_len;
+};
+
+/**
+ * struct qtfs_link - one connection, owned by a channel
+ * @trans: set by qtfs_link_open()
+ * @readable: bytes (or the end) may be read; any context, does not sleep
+ * @writable: bytes may be written again after -EAGAIN; likewise
+ * @local: the peer is this very machine
+ * @sock: stream transports: the socket
+ * @saved: stream transports: the socket's own callbacks
+ */
+struct qtfs_link {
+	const struct qtfs_transport *trans;
+	void (*readable)(struct qtfs_link *link);
+	void (*writable)(struct qtfs_link *link);
+	bool local;
+	struct socket *sock;
+	struct {
+		void (*data_ready)(struct sock *sk);
+		void (*write_space)(struct sock *sk);
+		void (*state_change)(struct sock *sk);
+	} saved;
+};
+
+/**
+ * struct qtfs_transport - how bytes travel to an engine
+ * @name: as written in the mount option "trans="
+ * @parse: fill @to from an address as text and a port; -EINVAL if it is none
+ * @print: write the address as text; returns as snprintf() does
+ * @open: connect; sleeps, killably, @timeout jiffies at most; undone by @close
+ * @send: take bytes off @from, advancing it; the number taken, -EAGAIN when
+ *	@writable will tell, or the link's error. Never sleeps for the peer.
+ *	@more: other bytes follow at once
+ * @recv: put bytes into @to, advancing it; the number put, 0 when the peer
+ *	closed, -EAGAIN when @readable will tell, or the link's error. Never
+ *	sleeps for the peer.
+ * @pending: whether @recv would give bytes now
+ * @shutdown: make the peer and all callers see the end; any number of times
+ * @close: free; neither callback runs any more when it returns
+ *
+ * The channel serialises @send calls, and @recv calls; one of each may run at
+ * once.
+ */
+struct qtfs_transport {
+	const char *name;
+
+	int (*parse)(struct qtfs_endpoint *to, const char *addr, u16 port);
+	int (*print)(const struct qtfs_endpoint *to, char *buf, size_t size);
+	int (*open)(struct qtfs_link *link, struct net *net,
+		    const struct qtfs_endpoint *to, long timeout);
+	ssize_t (*send)(struct qtfs_link *link, struct iov_iter *from,
+			bool more);
+	ssize_t (*recv)(struct qtfs_link *link, struct iov_iter *to);
+	bool (*pending)(struct qtfs_link *link);
+	void (*shutdown)(struct qtfs_link *link);
+	void (*close)(struct qtfs_link *link);
+};
+
+extern const struct qtfs_transport qtfs_tcp_transport;
+
+/* The built-in transport of that name, or NULL. */
+const struct qtfs_transport *qtfs_transport_find(const char *name);
+
+#endif /* QTFS_TRANSPORT_H */
