@@ -1,0 +1,54 @@
+// SPDX-License-Identifier: GPL-2.0-only
+#include "mount/source.hh"
+
+#include "mount/failure.hh"
+
+namespace qtfs::mount {
+
+namespace {
+
+[[noreturn]] void wrong(std::string_view text, const std::string& why) {
+  throw Failure(exit_usage, std::string(text) + ": " + why);
+}
+
+}  // namespace
+
+Source parse_source(std::string_view text) {
+  constexpr std::string_view channel = "tcp:";
+  Source source;
+  std::string_view rest = text;
+  // A host may be called "tcp": then the path follows at once.
+  if (rest.starts_with(channel) && !rest.substr(channel.size()).starts_with('/')) {
+    source.channel = "tcp";
+    rest.remove_prefix(channel.size());
+  }
+
+  if (rest.starts_with('[')) {
+    const auto end = rest.find("]:");
+    if (end == rest.npos)
+      wrong(text, "an address in brackets is followed by ]:/path");
+    source.host = rest.substr(1, end - 1);
+    rest.remove_prefix(end + 2);
+    if (source.host.empty())
+      wrong(text, "no address between the brackets");
+  } else if (!rest.starts_with('/')) {
+    const auto end = rest.find(":/");
+    if (end == rest.npos)
+      wrong(text, "give what to mount as /path or HOST:/path");
+    source.host = rest.substr(0, end);
+    rest.remove_prefix(end + 1);
+    if (source.host.empty())
+      wrong(text, "no host before the colon");
+    if (source.host.find(':') != std::string::npos)
+      wrong(text, "write an IPv6 address in brackets: [" + source.host + "]:" + std::string(rest));
+  } else if (!source.channel.empty()) {
+    wrong(text, "no host");
+  }
+
+  if (!rest.starts_with('/'))
+    wrong(text, "the path has to be absolute");
+  source.path = rest;
+  return source;
+}
+
+}  // namespace qtfs::mount
