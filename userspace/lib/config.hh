@@ -1,0 +1,45 @@
+// SPDX-License-Identifier: GPL-2.0-only
+// The engine's settings: defaults, the TOML file, and what options may override.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "lib/result.hh"
+
+namespace qtfs {
+
+struct ExportConfig {
+  std::string path;
+  std::string name;
+  bool readonly = false;
+  bool devices = false;  // device nodes may be opened
+};
+
+struct Limits {
+  uint64_t nodes_max = 1u << 20;  // of a session
+  uint64_t fds_max = 0;           // of nodes, in the engine; 0: half of RLIMIT_NOFILE
+  uint64_t opens_max = 65536;     // of a session
+  uint32_t sessions_max = 1024;
+  uint32_t connections_max = 4096;
+  uint32_t session_connections_max = 64;
+  uint32_t inflight_max = 256;      // of a connection
+  uint32_t io_max = 1u << 20;       // bytes of a payload
+  uint64_t memory_max = 64u << 20;  // bytes that a connection may have waiting for its peer
+  uint32_t blocking_threads_max = 64;
+};
+
+struct Config {
+  std::vector<std::string> listen;  // ADDRESS:PORT
+  unsigned ring_entries = 4096;
+  unsigned threads = 4;
+  bool insecure = false;
+  bool multishot = true;
+  std::string psk_file;
+  std::string log_level = "info";
+  std::vector<ExportConfig> exports;
+  Limits limits;
+};
+
+}  // namespace qtfs
