@@ -1,0 +1,82 @@
+// SPDX-License-Identifier: GPL-2.0-only
+#include "engine/call.hh"
+
+namespace qtfs {
+
+void Call::reset() {
+  may_block = false;
+  session = nullptr;
+  conn = nullptr;
+  payload = {};
+  body = Reader();
+  frame = Buffer();
+  cred = {};
+  compound = CompoundState();
+  reply.reset();
+  status = Status();
+  stage = Stage::idle;
+  cancelled = false;
+  cancel_tags.clear();
+}
+
+Result<std::string> Call::take_name(size_t len, bool last) {
+  const auto name = body.take_name(len);
+  if (!name || (last && !body.done()))
+    return Status::malformed();
+  if (name->size() > QTFS_NAME_MAX)
+    return Status::error(ENAMETOOLONG);
+  if (!valid_name(*name))
+    return Status::malformed();
+  return std::string(*name);
+}
+
+Result<Ref<Node>> Call::node(uint64_t wire_id) const {
+  uint64_t id = le64toh(wire_id);
+  if (id == QTFS_PREV)
+    id = compound.prev_node;
+  Ref<Node> found = session->nodes.find(id);
+  if (!found)
+    return Status::error(ESTALE);
+  return found;
+}
+
+Result<Ref<Open>> Call::open(uint64_t wire_id) const {
+  uint64_t id = le64toh(wire_id);
+  if (id == QTFS_PREV)
+    id = compound.prev_open;
+  Ref<Open> found = session->opens.find(id);
+  if (!found)
+    return Status::error(EBADF);
+  return found;
+}
+
+Result<Ref<NodeFd>> Call::fd_of(uint64_t wire_node) {
+  auto found = node(wire_node);
+  if (!found)
+    return found.status();
+  return fd_of(*found);
+}
+
+Status Call::act() {
+  if (!cred) {
+    cred = session->creds.find(cred_id);
+    if (!cred)
+      return Status::error(ENOKEY);
+  }
+  return context->creds.assume(cred);
+}
+
+Status Call::act(const Open& open) {
+  if (cred_id == 0)
+    return context->creds.assume(open.opener);
+  return act();
+}
+
+Result<Buffer> Call::take_payload_buffer(size_t size) {
+  Buffer buffer = context->buffers.take(size);
+  if (!buffer)
+    return Status::error(ENOMEM);
+  return buffer;
+}
+
+}  // namespace qtfs

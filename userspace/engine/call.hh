@@ -1,0 +1,90 @@
+// SPDX-License-Identifier: GPL-2.0-only
+// One request under way: what a handler gets, and where it leaves its answer.
+#pragma once
+
+#include <atomic>
+#include <cstdint>
+#include <vector>
+
+#include "engine/context.hh"
+#include "engine/reply.hh"
+#include "engine/session.hh"
+#include "lib/bytes.hh"
+#include "lib/codec.hh"
+#include "lib/result.hh"
+
+namespace qtfs {
+
+class Conn;
+struct Limits;
+
+// How far a compound came; kept when its rest goes to a blocking thread.
+struct CompoundState {
+  bool started = false;
+  unsigned nr = 0;
+  unsigned next = 0;
+  Reader rest;
+  uint64_t prev_node = 0;  // what the operation before gave; 0 nothing
+  uint64_t prev_open = 0;
+  bool payload_used = false;  // by one of them; there is only one
+};
+
+struct Call {
+  // Set for every run: the thread that executes it.
+  Context* context = nullptr;
+  bool may_block = false;
+
+  Session* session = nullptr;
+  Conn* conn = nullptr;
+  uint32_t io_max = 0;  // of the connection
+
+  uint16_t op = 0;
+  uint16_t frame_flags = 0;
+  uint64_t tag = 0;
+  uint32_t cred_id = 0;
+  uint64_t received = 0;
+  Reader body;
+  Bytes payload;
+  Buffer frame;  // when the request had to be kept
+
+  Ref<const Cred> cred;  // of cred_id, once looked up
+  CompoundState compound;
+  Reply reply;
+  Status status;
+
+  // Below: of the blocking pool, protected by its lock.
+  enum class Stage : uint8_t { idle, queued, running };
+  Stage stage = Stage::idle;
+  bool cancelled = false;
+  unsigned thread = 0;                // that runs it
+  std::vector<uint64_t> cancel_tags;  // CANCELs to answer when it is out
+
+  // For the next request.
+  void reset();
+
+  // --- for handlers
+
+  // The structure that a body begins with.
+  template <typename T>
+  std::optional<T> take() {
+    return body.take<T>();
+  }
+  // A directory entry's name at the end of the body.
+  Result<std::string> take_name(size_t len, bool last = true);
+
+  Result<Ref<Node>> node(uint64_t wire_id) const;
+  Result<Ref<Open>> open(uint64_t wire_id) const;
+  Result<Ref<NodeFd>> fd_of(const Ref<Node>& node) { return session->nodes.fd(*node, *context); }
+  Result<Ref<NodeFd>> fd_of(uint64_t wire_node);
+
+  // From here on the thread is the caller.
+  Status act();
+  // The caller, or where none is named, whoever opened it.
+  Status act(const Open& open);
+  // A payload buffer, placed so that the payload is page aligned.
+  Result<Buffer> take_payload_buffer(size_t size);
+};
+
+using Handler = Status (*)(Call& call);
+
+}  // namespace qtfs

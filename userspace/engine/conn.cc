@@ -1,0 +1,548 @@
+// SPDX-License-Identifier: GPL-2.0-only
+#include "engine/conn.hh"
+
+#include <algorithm>
+#include <ctime>
+
+#include "engine/worker.hh"
+#include "lib/log.hh"
+
+namespace qtfs {
+
+namespace {
+
+constexpr unsigned handshake_seconds = 10;
+constexpr size_t coalesce_size = 16384;  // small answers share buffers of this size
+constexpr size_t inline_payload = 2048;  // shorter payloads are copied behind their header
+constexpr unsigned bulk_streak = 8;
+
+uint64_t now_ns() {
+  timespec now{};
+  clock_gettime(CLOCK_MONOTONIC, &now);
+  return static_cast<uint64_t>(now.tv_sec) * 1'000'000'000 + static_cast<uint64_t>(now.tv_nsec);
+}
+
+}  // namespace
+
+Conn::Conn(Worker& worker, UniqueFd fd, std::string peer)
+    : worker_(worker), fd_(std::move(fd)), peer_(std::move(peer)), handshake_(worker.door()) {
+  rx_op_ = {[](void* self, const Completion& c) { static_cast<Conn*>(self)->on_recv(c); }, this};
+  tx_op_ = {[](void* self, const Completion& c) { static_cast<Conn*>(self)->on_send(c); }, this};
+}
+
+Conn::~Conn() = default;
+
+void Conn::start() {
+  arm();
+}
+
+void Conn::tick() {
+  if (!handshake_.ready() && ++age_ > handshake_seconds) {
+    log::info("{}: no session after {} s, closed", peer_, handshake_seconds);
+    close();
+  }
+}
+
+void Conn::drain() {
+  draining_ = true;
+  if (rx_armed_ && !rx_cancelling_) {
+    rx_cancelling_ = true;
+    worker_.ring().cancel(rx_op_);
+  }
+  settle();
+}
+
+void Conn::close() {
+  if (closing_)
+    return;
+  closing_ = true;
+  // Ends what the ring does with it.
+  shutdown(fd_.get(), SHUT_RDWR);
+  if (rx_armed_)
+    worker_.ring().cancel(rx_op_);
+  if (jobs_ > 0)
+    worker_.pool().cancel_all(*this);
+}
+
+// --- receiving
+
+void Conn::arm() {
+  if (closing_ || draining_ || paused_ || rx_armed_ || close_when_sent_)
+    return;
+  rx_armed_ = true;
+  rx_cancelling_ = false;
+  Ring& ring = worker_.ring();
+  if (bulk_) {
+    rx_ = Rx::direct;
+    ring.recv_into(fd_.get(), {bulk_.tail(), expected_ - bulk_.size()}, true, rx_op_);
+  } else if (!ring.provided_buffers()) {
+    rx_ = Rx::direct;
+    if (!staging_)
+      staging_ = worker_.context().buffers.take(bulk_min);
+    ring.recv_into(fd_.get(), {staging_.data(), staging_.capacity()}, false, rx_op_);
+  } else if (bulk_streak_ > 0) {
+    bulk_streak_--;
+    rx_ = Rx::select;
+    ring.recv_select(fd_.get(), rx_op_);
+  } else {
+    rx_ = Rx::multishot;
+    ring.recv_multishot(fd_.get(), rx_op_);
+  }
+}
+
+void Conn::on_recv(const Completion& completion) {
+  const int result = completion.result;
+  if (!completion.more)
+    rx_armed_ = false;
+  if (result > 0) {
+    received_at_ = now_ns();
+    const auto len = static_cast<size_t>(result);
+    if (completion.buffer >= 0) {
+      received(worker_.ring().buffer(completion.buffer).first(len));
+      worker_.ring().recycle(completion.buffer);
+    } else if (bulk_) {
+      bulk_.grow(len);
+      received({});
+    } else {
+      received({staging_.data(), len});
+    }
+  } else if (completion.buffer >= 0) {
+    worker_.ring().recycle(completion.buffer);
+  }
+  const bool transient = result == -ENOBUFS || result == -ECANCELED || result == -EINTR;
+  if (result == 0 || (result < 0 && !transient))
+    close();
+  if (result == -ENOBUFS)
+    worker_.context().stats.out_of_buffers.add();
+  // A big frame is better received where it belongs, and a peer that does not read not at all.
+  const bool other_way = paused_ || (bulk_ && expected_ - bulk_.size() >= bulk_min / 4);
+  if (rx_armed_ && other_way && !rx_cancelling_ && !closing_) {
+    rx_cancelling_ = true;
+    worker_.ring().cancel(rx_op_);
+  }
+  flush();
+  arm();
+  settle();
+}
+
+void Conn::received(Bytes bytes) {
+  if (paused_ || closing_ || close_when_sent_) {
+    if (paused_ && !closing_)
+      held_.insert(held_.end(), bytes.begin(), bytes.end());
+    return;
+  }
+  feed(bytes);
+}
+
+void Conn::feed(Bytes bytes) {
+  do {
+    size_t used = 0;
+    if (bulk_)
+      used = feed_bulk(bytes);
+    else if (partial_)
+      used = feed_partial(bytes);
+    else
+      used = feed_fresh(bytes);
+    bytes = bytes.subspan(used);
+    if (congested() && !paused_) {
+      paused_ = true;
+      worker_.context().stats.paused.add();
+    }
+    if (paused_ && !closing_ && !bytes.empty()) {
+      held_.assign(bytes.begin(), bytes.end());
+      return;
+    }
+  } while (!bytes.empty() && !closing_ && !close_when_sent_);
+}
+
+size_t Conn::feed_bulk(Bytes bytes) {
+  const size_t used = std::min(bytes.size(), expected_ - bulk_.size());
+  bulk_.append(bytes.first(used));
+  if (bulk_.size() == expected_) {
+    Buffer whole = std::exchange(bulk_, Buffer());
+    bulk_streak_ = bulk_streak;
+    frame(whole.bytes(), &whole);
+    if (whole)
+      worker_.context().buffers.give(std::move(whole));
+  }
+  return used;
+}
+
+size_t Conn::feed_partial(Bytes bytes) {
+  size_t used = 0;
+  if (expected_ == 0) {
+    used = std::min(bytes.size(), sizeof(qtfs_wire_req) - partial_.size());
+    partial_.append(bytes.first(used));
+    if (partial_.size() < sizeof(qtfs_wire_req))
+      return used;
+    Buffer start = std::exchange(partial_, Buffer());
+    FrameHeader header;
+    if (const char* wrong = parse_header(start.bytes(), handshake_.io_max(), header))
+      violated(wrong);
+    else if (header.len == start.size())
+      frame(start.bytes(), nullptr);
+    else
+      begin_frame(header, start.bytes());
+    worker_.context().buffers.give(std::move(start));
+    return used;
+  }
+  used = std::min(bytes.size(), expected_ - partial_.size());
+  partial_.append(bytes.first(used));
+  if (partial_.size() == expected_) {
+    Buffer whole = std::exchange(partial_, Buffer());
+    frame(whole.bytes(), nullptr);
+    worker_.context().buffers.give(std::move(whole));
+  }
+  return used;
+}
+
+// At a frame's start: what is complete is run where it lies.
+size_t Conn::feed_fresh(Bytes bytes) {
+  if (bytes.empty())
+    return 0;
+  if (bytes.size() < sizeof(qtfs_wire_req)) {
+    partial_ = worker_.context().buffers.take(sizeof(qtfs_wire_req));
+    expected_ = 0;
+    if (!partial_)
+      close();
+    else
+      partial_.append(bytes);
+    return bytes.size();
+  }
+  FrameHeader header;
+  if (const char* wrong = parse_header(bytes, handshake_.io_max(), header)) {
+    violated(wrong);
+    return bytes.size();
+  }
+  if (bytes.size() >= header.len) {
+    frame(bytes.first(header.len), nullptr);
+    return header.len;
+  }
+  begin_frame(header, bytes);
+  return bytes.size();
+}
+
+// The beginning of a frame whose rest is still to come; its lengths were checked.
+bool Conn::begin_frame(const FrameHeader& header, Bytes start) {
+  expected_ = header.len;
+  const bool big = header.payload() >= bulk_min;
+  // The payload of a big frame is page aligned.
+  const size_t before = header.len - header.payload();
+  const size_t skip = big ? QTFS_PAD(before) % Buffer::align : 0;
+  const size_t begin = big ? (Buffer::align - skip) % Buffer::align : 0;
+  Buffer& target = big ? bulk_ : partial_;
+  target = worker_.context().buffers.take(begin + header.len);
+  if (!target) {
+    log::warning("{}: no memory for a frame of {} bytes, closed", peer_, header.len);
+    close();
+    return false;
+  }
+  target.reset(begin);
+  target.append(start);
+  return true;
+}
+
+// --- requests
+
+void Conn::violated(const char* what) {
+  worker_.context().stats.protocol_errors.add();
+  if (const auto held = worker_.protocol_log().allow())
+    log::warning("{}: protocol error: {}; connection closed ({} like this not logged)", peer_, what,
+                 *held);
+  close();
+}
+
+// Whether the request may come now at all.
+bool Conn::admit(const FrameHeader& header, const OpInfo& info) {
+  const char* wrong = nullptr;
+  if (!handshake_.ready()) {
+    if (!handshake_.expects(header.op))
+      wrong = "operation before there is a session";
+    else if (header.payload() > 0 || header.epoch != 0 || header.tag == 0)
+      wrong = "malformed handshake";
+  } else if (header.op == QTFS_OP_HELLO || header.op == QTFS_OP_AUTH ||
+             header.op == QTFS_OP_SESSION) {
+    wrong = "handshake within a session";
+  } else if (header.epoch != handshake_.session()->epoch) {
+    wrong = "wrong epoch";
+  } else if (info.name && header.payload() > 0 && !info.takes_payload) {
+    wrong = "payload where none belongs";
+  }
+  if (wrong)
+    violated(wrong);
+  return !wrong;
+}
+
+void Conn::frame(Bytes bytes, Buffer* owned) {
+  FrameHeader header;
+  if (const char* wrong = parse_header(bytes, handshake_.io_max(), header))
+    return violated(wrong);
+  const OpInfo& info = op_info(header.op);
+  if (!admit(header, info))
+    return;
+  Stats& stats = worker_.context().stats;
+  if (info.name)
+    stats.ops[header.op].add();
+  else
+    stats.unknown_ops.add();
+
+  Call& call = worker_.take_call();
+  call.conn = this;
+  call.session = handshake_.session().get();
+  call.io_max = handshake_.io_max();
+  call.op = header.op;
+  call.frame_flags = header.flags;
+  call.tag = header.tag;
+  call.cred_id = header.cred;
+  call.received = received_at_;
+  call.body = Reader(bytes.subspan(sizeof(qtfs_wire_req), header.body));
+  call.payload = bytes.subspan(sizeof(qtfs_wire_req) + header.body);
+  if (!info.name)
+    call.status = Status::error(EOPNOTSUPP);
+  else if (header.body < info.body_min)
+    call.status = Status::malformed();
+  else
+    return execute(call, bytes, owned);
+  finish(call);
+}
+
+void Conn::execute(Call& call, Bytes bytes, Buffer* owned) {
+  call.context = &worker_.context();
+  if (!handshake_.ready()) {
+    bool log_failure = false;
+    call.status = handshake_.run(call, log_failure);
+    if (log_failure) {
+      worker_.context().stats.auth_failures.add();
+      if (const auto held = worker_.auth_log().allow())
+        log::warning("{}: authentication failed ({} like this not logged)", peer_, *held);
+    }
+    answer(call);
+    close_when_sent_ = !call.status.ok();
+    worker_.give_call(call);
+    return;
+  }
+  if (call.op == QTFS_OP_CANCEL)
+    return cancel(call);
+  if (call.op == QTFS_OP_BYE) {
+    answer(call);
+    close_when_sent_ = true;
+    worker_.give_call(call);
+    return;
+  }
+  call.status = run_call(call);
+  if (call.status.is_deferred())
+    return defer(call, bytes, owned);
+  finish(call);
+}
+
+// The request's bytes move out of the receive buffers, and the call to a thread that may block.
+void Conn::defer(Call& call, Bytes bytes, Buffer* owned) {
+  const std::byte* before = bytes.data();
+  if (owned && *owned) {
+    call.frame = std::exchange(*owned, Buffer());
+  } else {
+    call.frame = worker_.context().buffers.take(bytes.size());
+    if (!call.frame) {
+      call.status = Status::error(ENOMEM);
+      return finish(call);
+    }
+    call.frame.append(bytes);
+  }
+  const std::byte* after = call.frame.data();
+  call.body.rebase(before, after);
+  call.compound.rest.rebase(before, after);
+  if (!call.payload.empty())
+    call.payload = {after + (call.payload.data() - before), call.payload.size()};
+  jobs_++;
+  job_bytes_ += call.frame.capacity();
+  worker_.pool().submit(call);
+}
+
+void Conn::finished(Call& call) {
+  jobs_--;
+  job_bytes_ -= call.frame.capacity();
+  const bool interrupted = call.status.err() == EINTR;
+  const auto cancel_tags = std::move(call.cancel_tags);
+  call.cancel_tags.clear();
+  if (interrupted)
+    worker_.context().stats.cancelled.add();
+  finish(call);
+  for (uint64_t tag : cancel_tags)
+    answer_cancel(tag, interrupted ? QTFS_CANCEL_CANCELLED : QTFS_CANCEL_COMPLETED);
+  resume_if_possible();
+  flush();
+  settle();
+}
+
+void Conn::cancel(Call& call) {
+  const auto body = call.take<qtfs_wire_cancel>();
+  if (!body || !call.body.done()) {
+    call.status = Status::malformed();
+    return finish(call);
+  }
+  Call* removed = nullptr;
+  const uint64_t own_tag = call.tag;
+  worker_.give_call(call);
+  switch (worker_.pool().cancel(*this, le64toh(body->tag), own_tag, removed)) {
+    case Pool::Cancel::interrupting:
+      return;  // answered when it is out
+    case Pool::Cancel::removed:
+      removed->cancel_tags.push_back(own_tag);
+      removed->status = Status::error(EINTR);
+      return finished(*removed);
+    case Pool::Cancel::unknown:
+      return answer_cancel(own_tag, QTFS_CANCEL_COMPLETED);
+  }
+}
+
+// --- answers
+
+void Conn::finish(Call& call) {
+  if (call.status.is_malformed()) {
+    call.reply.reset();
+    answer(call);
+    close_when_sent_ = true;
+    worker_.context().stats.protocol_errors.add();
+    if (const auto held = worker_.protocol_log().allow())
+      log::warning("{}: malformed {}; connection closed ({} like this not logged)", peer_,
+                   op_name(call.op), *held);
+  } else {
+    answer(call);
+  }
+  worker_.give_call(call);
+}
+
+void Conn::answer(Call& call) {
+  if (!call.status) {
+    worker_.context().stats.errors.add();
+    // HELLO says what would do, a compound how far it came.
+    if (call.op != QTFS_OP_HELLO && call.op != QTFS_OP_COMPOUND)
+      call.reply.reset();
+  }
+  if ((call.frame_flags & QTFS_FRAME_NOREPLY) || closing_)
+    return;
+  Buffer payload = call.reply.take_payload();
+  const Bytes body = call.reply.body();
+  qtfs_wire_rep header{};
+  header.len = htole32(static_cast<uint32_t>(sizeof(header) + body.size() + payload.size()));
+  header.op = htole16(call.op);
+  header.flags = htole16(QTFS_FRAME_REPLY);
+  header.tag = htole64(call.tag);
+  header.status = htole32(qtfs_errno_to_wire(call.status.err()));
+  header.body = htole32(static_cast<uint32_t>(body.size()));
+  header.received = htole64(call.received);
+  header.answered = htole64(now_ns());
+  enqueue(bytes_of(header), body, std::move(payload));
+}
+
+void Conn::answer_cancel(uint64_t tag, uint32_t outcome) {
+  if (tag == 0 || closing_)
+    return;
+  qtfs_wire_cancel_rep body{};
+  body.outcome = htole32(outcome);
+  qtfs_wire_rep header{};
+  header.len = htole32(sizeof(header) + sizeof(body));
+  header.op = htole16(QTFS_OP_CANCEL);
+  header.flags = htole16(QTFS_FRAME_REPLY);
+  header.tag = htole64(tag);
+  header.body = htole32(sizeof(body));
+  header.received = htole64(received_at_);
+  header.answered = htole64(now_ns());
+  enqueue(bytes_of(header), bytes_of(body), Buffer());
+}
+
+void Conn::enqueue(Bytes header, Bytes body, Buffer payload) {
+  BufferPool& buffers = worker_.context().buffers;
+  const bool copy = payload.size() <= inline_payload;
+  const size_t need = header.size() + body.size() + (copy ? payload.size() : 0);
+  if (queue_.empty() || queue_.back().room() < need || queue_.back().capacity() != coalesce_size) {
+    Buffer buffer = buffers.take(std::max(need, coalesce_size));
+    if (!buffer) {
+      log::warning("{}: no memory for an answer, closed", peer_);
+      return close();
+    }
+    queue_.push_back(std::move(buffer));
+  }
+  queue_.back().append(header);
+  queue_.back().append(body);
+  queued_bytes_ += header.size() + body.size() + payload.size();
+  if (copy) {
+    queue_.back().append(payload.bytes());
+    if (payload)
+      buffers.give(std::move(payload));
+  } else {
+    queue_.push_back(std::move(payload));
+  }
+}
+
+void Conn::flush() {
+  if (tx_armed_ || closing_ || queue_.empty())
+    return;
+  sending_.swap(queue_);
+  sent_ = 0;
+  send_rest();
+}
+
+void Conn::send_rest() {
+  size_t count = 0;
+  for (size_t i = sent_; i < sending_.size() && count < iov_.size(); i++, count++)
+    iov_[count] = {sending_[i].data(), sending_[i].size()};
+  message_ = {};
+  message_.msg_iov = iov_.data();
+  message_.msg_iovlen = count;
+  tx_armed_ = true;
+  worker_.ring().sendmsg(fd_.get(), message_, tx_op_);
+}
+
+void Conn::on_send(const Completion& completion) {
+  tx_armed_ = false;
+  if (completion.result < 0 && completion.result != -EINTR && completion.result != -EAGAIN)
+    close();
+  size_t left = completion.result > 0 ? static_cast<size_t>(completion.result) : 0;
+  queued_bytes_ -= left;
+  while (sent_ < sending_.size() && left >= sending_[sent_].size()) {
+    left -= sending_[sent_].size();
+    worker_.context().buffers.give(std::move(sending_[sent_]));
+    sent_++;
+  }
+  if (left > 0)
+    sending_[sent_].consume(left);
+  if (!closing_ && sent_ < sending_.size()) {
+    send_rest();
+  } else {
+    sending_.clear();
+    sent_ = 0;
+    flush();
+  }
+  resume_if_possible();
+  settle();
+}
+
+// --- limits
+
+bool Conn::congested() const {
+  const Limits& limits = worker_.limits();
+  return queued_bytes_ + job_bytes_ > limits.memory_max || jobs_ >= 2 * handshake_.inflight();
+}
+
+void Conn::resume_if_possible() {
+  if (!paused_ || closing_ || congested())
+    return;
+  paused_ = false;
+  const std::vector<std::byte> held = std::exchange(held_, {});
+  if (!held.empty())
+    feed(held);
+  flush();
+  arm();
+}
+
+// Closes what has nothing left to do.
+void Conn::settle() {
+  const bool idle = !tx_armed_ && queue_.empty();
+  if (idle && (close_when_sent_ || (draining_ && jobs_ == 0)))
+    close();
+  if (gone())
+    worker_.reap(*this);
+}
+
+}  // namespace qtfs

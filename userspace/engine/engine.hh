@@ -1,0 +1,45 @@
+// SPDX-License-Identifier: GPL-2.0-only
+// The engine as a whole: owns workers, exports and sessions; starts, drains, stops.
+#pragma once
+
+#include <chrono>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "engine/worker.hh"
+
+namespace qtfs {
+
+class Engine {
+ public:
+  // Opens what the configuration names; the error text is one line for the user.
+  static Result<std::unique_ptr<Engine>> create(const Config& config, std::string& error);
+  ~Engine();
+
+  Status start(std::string& error);
+  // Stops accepting, finishes what runs, flushes answers; within @bound, then by force.
+  void stop(std::chrono::milliseconds bound = std::chrono::seconds(5));
+
+  const std::vector<uint16_t>& ports() const { return ports_; }
+  void add_stats(Stats& sum);
+  size_t sessions() { return sessions_.size(); }
+  uint64_t node_fds() { return sessions_.budget().used.load(); }
+
+ private:
+  Engine(const Config& config, Exports exports, std::vector<std::byte> psk, uint16_t life);
+  bool all_stopped() const;
+
+  Config config_;
+  Exports exports_;
+  std::vector<std::byte> psk_;
+  Mounts mounts_;
+  SessionTable sessions_;
+  Pool pool_;
+  Shared shared_;
+  std::vector<std::unique_ptr<Worker>> workers_;
+  std::vector<uint16_t> ports_;
+  bool stopped_ = false;
+};
+
+}  // namespace qtfs

@@ -1,0 +1,136 @@
+// SPDX-License-Identifier: GPL-2.0-only
+#include "engine/export.hh"
+
+#include <fcntl.h>
+#include <fmt/format.h>
+#include <linux/openat2.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include "qtfs/wire.h"
+
+namespace qtfs {
+
+namespace {
+
+UniqueFd openat2_path(int dir, const char* name, uint64_t resolve) {
+  open_how how{};
+  how.flags = O_PATH | O_NOFOLLOW | O_CLOEXEC;
+  how.resolve = RESOLVE_BENEATH | RESOLVE_NO_MAGICLINKS | resolve;
+  return UniqueFd(static_cast<int>(syscall(SYS_openat2, dir, name, &how, sizeof(how))));
+}
+
+// Components of an absolute path; nothing when it has "..".
+std::optional<std::vector<std::string>> split(std::string_view path) {
+  std::vector<std::string> parts;
+  while (!path.empty()) {
+    const size_t slash = path.find('/');
+    const std::string_view part = path.substr(0, slash);
+    path = slash == path.npos ? std::string_view() : path.substr(slash + 1);
+    if (part == "..")
+      return std::nullopt;
+    if (!part.empty() && part != ".")
+      parts.emplace_back(part);
+  }
+  return parts;
+}
+
+std::string join(const std::vector<std::string>& parts) {
+  std::string path;
+  for (const std::string& part : parts)
+    path += "/" + part;
+  return path;
+}
+
+// How many components of @parts the export's path takes; nothing when it is not above them.
+std::optional<size_t> covers(const Export& exported, const std::vector<std::string>& parts) {
+  const auto own = split(exported.path);
+  if (!own || own->size() > parts.size() || !std::equal(own->begin(), own->end(), parts.begin()))
+    return std::nullopt;
+  return own->size();
+}
+
+}  // namespace
+
+Result<UniqueFd> open_component(int dir, const std::string& name, Mounts& mounts) {
+  constexpr int attempts = 16;
+  for (int i = 0; i < attempts; i++) {
+    UniqueFd fd = openat2_path(dir, name.c_str(), RESOLVE_NO_XDEV);
+    if (fd)
+      return fd;
+    if (errno == EXDEV) {
+      // Something is mounted there. Only then the mount table is asked.
+      if (mounts.is_qtfs(dir, name))
+        return Status::error(ELOOP);
+      fd = openat2_path(dir, name.c_str(), 0);
+      if (fd)
+        return fd;
+    }
+    if (errno != EAGAIN)  // a rename somewhere made the kernel unsure
+      return Status::last();
+  }
+  return Status::error(EAGAIN);
+}
+
+Result<Exports> Exports::open(const std::vector<ExportConfig>& configs, std::string& error) {
+  Exports exports;
+  for (const ExportConfig& config : configs) {
+    const auto parts = split(config.path);
+    if (!parts || config.path.empty() || config.path[0] != '/') {
+      error = fmt::format("export {}: not an absolute path without \"..\"", config.path);
+      return Status::error(EINVAL);
+    }
+    Export made;
+    made.path = join(*parts);
+    made.name = config.name;
+    made.readonly = config.readonly;
+    made.devices = config.devices;
+    made.index = static_cast<uint32_t>(exports.exports_.size());
+    const std::string path = made.path.empty() ? "/" : made.path;
+    made.root.reset(::open(path.c_str(), O_PATH | O_DIRECTORY | O_CLOEXEC));
+    if (!made.root) {
+      error = fmt::format("export {}: {}", path, std::strerror(errno));
+      return Status::last();
+    }
+    exports.exports_.push_back(std::move(made));
+  }
+  return exports;
+}
+
+Result<Exports::Found> Exports::resolve(std::string_view path, Mounts& mounts) const {
+  const auto parts = split(path);
+  if (!parts || path.empty() || path[0] != '/')
+    return Status::error(EACCES);
+  Found found;
+  size_t depth = 0;
+  for (const Export& exported : exports_) {
+    const auto own = covers(exported, *parts);
+    if (own && (!found.exported || *own > depth)) {
+      found.exported = &exported;
+      depth = *own;
+    }
+  }
+  if (!found.exported)
+    return Status::error(EACCES);
+
+  found.dir.reset(fcntl(found.exported->root.get(), F_DUPFD_CLOEXEC, 0));
+  for (size_t i = depth; found.dir && i < parts->size(); i++) {
+    if ((*parts)[i].size() > QTFS_NAME_MAX)
+      return Status::error(ENAMETOOLONG);
+    auto next = open_component(found.dir.get(), (*parts)[i], mounts);
+    if (!next)
+      return next.status();
+    found.dir = std::move(*next);
+  }
+  if (!found.dir)
+    return Status::last();
+  struct stat st {};
+  if (fstat(found.dir.get(), &st) < 0)
+    return Status::last();
+  if (!S_ISDIR(st.st_mode))
+    return Status::error(ENOTDIR);
+  return found;
+}
+
+}  // namespace qtfs

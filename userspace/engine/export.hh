@@ -1,0 +1,47 @@
+// SPDX-License-Identifier: GPL-2.0-only
+// What is exported, and the only two ways to resolve a name: one component below a directory's
+// descriptor, or an attach path below an export's root.
+#pragma once
+
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "engine/mounts.hh"
+#include "lib/config.hh"
+#include "lib/result.hh"
+#include "lib/unique_fd.hh"
+
+namespace qtfs {
+
+struct Export {
+  std::string path;  // absolute, without "." and ".." and a slash at the end ("" is the root)
+  std::string name;
+  bool readonly = false;
+  bool devices = false;
+  uint32_t index = 0;
+  UniqueFd root;  // O_PATH
+};
+
+// O_PATH on @name below @dir, as the caller; no symlink followed, no qtfs mount entered (ELOOP).
+Result<UniqueFd> open_component(int dir, const std::string& name, Mounts& mounts);
+
+class Exports {
+ public:
+  // The error text names what is wrong.
+  static Result<Exports> open(const std::vector<ExportConfig>& configs, std::string& error);
+
+  struct Found {
+    const Export* exported = nullptr;
+    UniqueFd dir;
+  };
+  // The directory at an absolute path that is inside an export.
+  Result<Found> resolve(std::string_view path, Mounts& mounts) const;
+
+  const std::vector<Export>& list() const { return exports_; }
+
+ private:
+  std::vector<Export> exports_;
+};
+
+}  // namespace qtfs

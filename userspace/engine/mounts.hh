@@ -1,0 +1,48 @@
+// SPDX-License-Identifier: GPL-2.0-only
+// The machine's own mount table, followed by polling mountinfo: which mounts are qtfs itself.
+// Entering one would make the engine wait for a client that may be waiting for the engine.
+#pragma once
+
+#include <atomic>
+#include <cstdint>
+#include <mutex>
+#include <string>
+#include <vector>
+
+#include "lib/result.hh"
+#include "lib/unique_fd.hh"
+
+namespace qtfs {
+
+class Mounts {
+ public:
+  Status open();
+
+  // Whether what is mounted on @name of the directory @dir is qtfs. Touches nothing but the table.
+  bool is_qtfs(int dir, const std::string& name);
+  // Names in @dir on which qtfs is mounted. Cheap when there is none anywhere.
+  std::vector<std::string> qtfs_names(int dir);
+  // Goes up with every change of the table.
+  uint64_t generation() const { return generation_.load(std::memory_order_acquire); }
+  void refresh();
+
+ private:
+  struct Mount {
+    uint64_t id = 0;
+    uint64_t parent = 0;
+    std::string point;
+    bool qtfs = false;
+  };
+  void refresh_locked();
+  void parse(const std::string& text);
+  // The topmost of the mounts stacked on @point, whose parent is mount @parent.
+  const Mount* top_at(uint64_t parent, const std::string& point) const;
+
+  std::mutex mutex_;  // protects everything below
+  UniqueFd file_;
+  bool any_qtfs_ = false;
+  std::vector<Mount> mounts_;
+  std::atomic<uint64_t> generation_{0};
+};
+
+}  // namespace qtfs

@@ -1,0 +1,290 @@
+// SPDX-License-Identifier: GPL-2.0-only
+#include "engine/node.hh"
+
+#include <fcntl.h>
+
+#include <algorithm>
+
+#include "lib/codec.hh"
+
+#ifndef STATX_MNT_ID_UNIQUE
+#define STATX_MNT_ID_UNIQUE 0x00004000U  // Linux 6.8
+#endif
+
+namespace qtfs {
+
+namespace {
+
+constexpr unsigned stat_mask =
+    STATX_BASIC_STATS | STATX_BTIME | STATX_MNT_ID | STATX_MNT_ID_UNIQUE | STATX_DIOALIGN;
+
+// Directories that lost their descriptors one above the other.
+constexpr unsigned reopen_depth = 256;
+
+uint64_t mix(uint64_t x) {
+  x ^= x >> 33;
+  x *= 0xff51afd7ed558ccdull;
+  x ^= x >> 33;
+  return x;
+}
+
+}  // namespace
+
+size_t NodeKey::hash() const {
+  return mix(ino + mix(dev + mix(mount + (uint64_t{domain} << 32)) + birth) + type);
+}
+
+NodeKey NodeKey::of(const struct statx& stx, const Domain& domain) {
+  NodeKey key;
+  key.dev = uint64_t{stx.stx_dev_major} << 32 | stx.stx_dev_minor;
+  key.ino = stx.stx_ino;
+  key.mount = stx.stx_mnt_id;
+  if (stx.stx_mask & STATX_BTIME)
+    key.birth = static_cast<uint64_t>(stx.stx_btime.tv_sec) * 1'000'000'000 + stx.stx_btime.tv_nsec;
+  key.type = type_to_wire(stx.stx_mode);
+  key.domain = domain.index;
+  return key;
+}
+
+Result<struct statx> stat_fd(int fd) {
+  struct statx stx {};
+  if (statx(fd, "", AT_EMPTY_PATH | AT_SYMLINK_NOFOLLOW, stat_mask, &stx) < 0)
+    return Status::last();
+  return stx;
+}
+
+Result<struct statx> stat_name(int dir, const char* name) {
+  struct statx stx {};
+  if (statx(dir, name, AT_SYMLINK_NOFOLLOW | AT_NO_AUTOMOUNT, stat_mask, &stx) < 0)
+    return Status::last();
+  return stx;
+}
+
+NodeTable::NodeTable(uint16_t life, uint64_t nodes_max, FdBudget& budget)
+    : life_(life), nodes_max_(nodes_max), budget_(budget) {}
+
+Result<Granted> NodeTable::grant(const NodeKey& key, const Domain& domain, bool synthetic,
+                                 UniqueFd fd, const Origin& origin, Context& context) {
+  Ref<NodeFd> holder;
+  if (fd)
+    holder = make_ref<NodeFd>(std::move(fd), budget_);
+  const unsigned index = shard_index(key);
+  auto granted = grant_locked(index, key, domain, synthetic, std::move(holder), origin);
+  if (budget_.used.load(std::memory_order_relaxed) > budget_.max)
+    trim(index, context);
+  return granted;
+}
+
+Result<Granted> NodeTable::grant_locked(unsigned index, const NodeKey& key, const Domain& domain,
+                                        bool synthetic, Ref<NodeFd> fd, const Origin& origin) {
+  Ref<Node> old_parent;  // let go of outside the lock
+  Shard& shard = shards_[index];
+  std::lock_guard guard(shard.mutex);
+  Ref<Node> node;
+  if (const auto found = shard.by_key.find(key); found != shard.by_key.end()) {
+    node = Ref<Node>(found->second);
+  } else {
+    if (count_.fetch_add(1, std::memory_order_relaxed) >= nodes_max_) {
+      count_.fetch_sub(1, std::memory_order_relaxed);
+      return Status::error(ENFILE);
+    }
+    const uint64_t id = life_ << 48 | shard.next++ << shard_bits | index;
+    node = make_ref<Node>(id, key, domain, synthetic);
+    shard.by_id.emplace(id, node);
+    shard.by_key.emplace(key, node.get());
+  }
+  if (origin.parent) {
+    old_parent = node->parent_;
+    node->parent_ = origin.parent;
+    node->name_ = origin.name;
+  } else {
+    node->pinned_ = true;
+  }
+  if (fd && !node->fd_)
+    install(shard, *node, std::move(fd));
+  node->stamp_ = stamp_.fetch_add(1, std::memory_order_relaxed) + 1;
+  return Granted{node, node->stamp_};
+}
+
+NodeTable::~NodeTable() {
+  // Directories that were moved into each other may name each other as parents.
+  for (Shard& shard : shards_)
+    for (auto& [id, node] : shard.by_id) {
+      Ref<Node> parent = std::exchange(node->parent_, Ref<Node>());
+      while (parent && parent->sole())
+        parent = std::exchange(parent->parent_, Ref<Node>());
+    }
+}
+
+Ref<Node> NodeTable::find(uint64_t id) {
+  Shard& shard = shard_of(id);
+  std::lock_guard guard(shard.mutex);
+  const auto found = shard.by_id.find(id);
+  return found == shard.by_id.end() ? Ref<Node>() : found->second;
+}
+
+void NodeTable::install(Shard& shard, Node& node, Ref<NodeFd> fd) {
+  node.fd_ = std::move(fd);
+  node.used_ = true;
+  if (!node.in_lru_) {
+    node.lru_ = shard.lru.insert(shard.lru.end(), &node);
+    node.in_lru_ = true;
+  }
+}
+
+void NodeTable::drop_fd(Shard& shard, Node& node) {
+  node.fd_ = {};
+  if (node.in_lru_)
+    shard.lru.erase(node.lru_);
+  node.in_lru_ = false;
+}
+
+Result<Ref<NodeFd>> NodeTable::fd(Node& node, Context& context, unsigned depth) {
+  if (depth > reopen_depth)
+    return Status::error(ESTALE);
+  const unsigned index = shard_index(node.key);
+  Shard& shard = shards_[index];
+  std::vector<std::byte> handle;
+  Ref<Node> parent;
+  std::string name;
+  {
+    std::lock_guard guard(shard.mutex);
+    if (node.fd_) {
+      node.used_ = true;
+      return node.fd_;
+    }
+    handle = node.handle_;
+    parent = node.parent_;
+    name = node.name_;
+  }
+  auto opened = reopen(node.key, handle, {parent, name}, context, depth);
+  if (!opened)
+    return opened.status();
+  auto holder = make_ref<NodeFd>(std::move(*opened), budget_);
+  {
+    std::lock_guard guard(shard.mutex);
+    // A node that was forgotten meanwhile keeps nothing.
+    const bool known = shard.by_id.contains(node.id);
+    if (known && !node.fd_)
+      install(shard, node, holder);
+  }
+  trim(index, context);
+  return holder;
+}
+
+Result<UniqueFd> NodeTable::reopen(const NodeKey& key, const std::vector<std::byte>& handle,
+                                   const Origin& origin, Context& context, unsigned depth) {
+  Privileged privileged(context.creds);
+  if (!privileged.status())
+    return privileged.status();
+  UniqueFd fd;
+  if (const int mount = handle.empty() ? -1 : anchor(key.mount); mount >= 0) {
+    // Both calls want it writable; neither writes.
+    std::vector<std::byte> copy = handle;
+    fd.reset(open_by_handle_at(mount, reinterpret_cast<file_handle*>(copy.data()),
+                               O_PATH | O_NOFOLLOW | O_CLOEXEC));
+  }
+  if (!fd && origin.parent) {
+    auto dir = this->fd(*origin.parent, context, depth + 1);
+    if (!dir)
+      return dir.status();
+    auto opened = open_component((*dir)->get(), std::string(origin.name), context.mounts);
+    if (!opened)
+      return Status::error(opened.err() == EMFILE || opened.err() == ENFILE ? opened.err()
+                                                                            : ESTALE);
+    fd = std::move(*opened);
+  }
+  if (!fd)
+    return Status::error(ESTALE);
+  const auto stx = stat_fd(fd.get());
+  if (!stx)
+    return Status::error(ESTALE);
+  Domain domain;
+  domain.index = key.domain;
+  if (NodeKey::of(*stx, domain) != key)
+    return Status::error(ESTALE);
+  return fd;
+}
+
+void NodeTable::forget(uint64_t id, uint64_t stamp) {
+  Ref<Node> gone;  // let go of outside the lock
+  Ref<Node> parent;
+  Ref<NodeFd> fd;
+  Shard& shard = shard_of(id);
+  std::lock_guard guard(shard.mutex);
+  const auto found = shard.by_id.find(id);
+  if (found == shard.by_id.end() || found->second->stamp_ > stamp)
+    return;
+  gone = std::move(found->second);
+  shard.by_id.erase(found);
+  shard.by_key.erase(gone->key);
+  fd = gone->fd_;
+  parent = std::move(gone->parent_);
+  gone->parent_ = {};
+  drop_fd(shard, *gone);
+  count_.fetch_sub(1, std::memory_order_relaxed);
+}
+
+void NodeTable::trim(unsigned first, Context& context) {
+  for (unsigned i = 0; i < shard_count; i++) {
+    Shard& shard = shards_[(first + i) & (shard_count - 1)];
+    std::unique_lock lock(shard.mutex, std::try_to_lock);
+    if (!lock)
+      continue;
+    while (budget_.used.load(std::memory_order_relaxed) > budget_.max)
+      if (!evict_one(shard, context))
+        break;
+    if (budget_.used.load(std::memory_order_relaxed) <= budget_.max)
+      return;
+  }
+}
+
+bool NodeTable::evict_one(Shard& shard, Context& context) {
+  // Twice round at most: the first time may only clear marks.
+  for (size_t left = 2 * shard.lru.size(); left > 0; left--) {
+    Node& node = *shard.lru.front();
+    shard.lru.splice(shard.lru.end(), shard.lru, shard.lru.begin());
+    if (std::exchange(node.used_, false) || node.pinned_ || !make_reopenable(node, context))
+      continue;
+    drop_fd(shard, node);
+    return true;
+  }
+  return false;
+}
+
+bool NodeTable::make_reopenable(Node& node, Context& context) {
+  if (node.handle_.empty() && (anchor(node.key.mount) >= 0 || add_anchor(node, context))) {
+    std::vector<std::byte> handle(sizeof(file_handle) + MAX_HANDLE_SZ);
+    auto* raw = reinterpret_cast<file_handle*>(handle.data());
+    raw->handle_bytes = MAX_HANDLE_SZ;
+    int mount = 0;
+    if (name_to_handle_at(node.fd_->get(), "", raw, &mount, AT_EMPTY_PATH) == 0) {
+      handle.resize(sizeof(file_handle) + raw->handle_bytes);
+      node.handle_ = std::move(handle);
+    }
+  }
+  return !node.handle_.empty() || node.parent_;
+}
+
+int NodeTable::anchor(uint64_t mount) {
+  std::lock_guard guard(anchors_mutex_);
+  const auto found = anchors_.find(mount);
+  return found == anchors_.end() ? -1 : found->second.get();
+}
+
+bool NodeTable::add_anchor(const Node& node, Context& context) {
+  if (node.key.type != QTFS_TYPE_DIR)
+    return false;
+  Privileged privileged(context.creds);
+  if (!privileged.status())
+    return false;
+  // The working directory is /proc/self/fd.
+  UniqueFd fd(openat(AT_FDCWD, std::to_string(node.fd_->get()).c_str(),
+                     O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NONBLOCK));
+  if (!fd)
+    return false;
+  std::lock_guard guard(anchors_mutex_);
+  return anchors_.emplace(node.key.mount, std::move(fd)).second;
+}
+
+}  // namespace qtfs

@@ -1,0 +1,161 @@
+// SPDX-License-Identifier: GPL-2.0-only
+// Node ids and what they stand for: objects of the server's filesystems that a client knows.
+//
+// A node has an O_PATH descriptor, or, when descriptors are short, what it takes to get one again:
+// a file handle, or its directory and name together with its identity.
+#pragma once
+
+#include <sys/stat.h>
+
+#include <array>
+#include <atomic>
+#include <cstdint>
+#include <list>
+#include <memory>
+#include <mutex>
+#include <string>
+#include <unordered_map>
+#include <vector>
+
+#include "engine/context.hh"
+#include "engine/export.hh"
+#include "lib/ref.hh"
+#include "lib/result.hh"
+#include "lib/unique_fd.hh"
+
+namespace qtfs {
+
+// An export as a session attached it. Lives as long as the session.
+struct Domain {
+  const Export* exported = nullptr;
+  bool readonly = false;
+  uint32_t index = 0;
+};
+
+// How many descriptors nodes hold, of all sessions.
+struct FdBudget {
+  std::atomic<uint64_t> used{0};
+  uint64_t max = 0;
+};
+
+class NodeFd : public RefCounted {
+ public:
+  NodeFd(UniqueFd fd, FdBudget& budget) : fd_(std::move(fd)), budget_(budget) {
+    budget_.used.fetch_add(1, std::memory_order_relaxed);
+  }
+  ~NodeFd() { budget_.used.fetch_sub(1, std::memory_order_relaxed); }
+  int get() const { return fd_.get(); }
+
+ private:
+  UniqueFd fd_;
+  FdBudget& budget_;
+};
+
+// Which object it is. The birth time tells an inode number that is used again from the first.
+struct NodeKey {
+  uint64_t dev = 0;
+  uint64_t ino = 0;
+  uint64_t mount = 0;
+  uint64_t birth = 0;
+  uint32_t type = 0;
+  uint32_t domain = 0;
+
+  bool operator==(const NodeKey&) const = default;
+  size_t hash() const;
+  static NodeKey of(const struct statx& stx, const Domain& domain);
+};
+
+// statx of a descriptor, or of @name below it, with all that NodeKey and the protocol want.
+Result<struct statx> stat_fd(int fd);
+Result<struct statx> stat_name(int dir, const char* name);
+
+class Node : public RefCounted {
+ public:
+  Node(uint64_t id_, const NodeKey& key_, const Domain& domain_, bool synthetic_)
+      : id(id_), key(key_), domain(domain_), synthetic(synthetic_) {}
+
+  const uint64_t id;
+  const NodeKey key;
+  const Domain& domain;
+  const bool synthetic;
+
+ private:
+  friend class NodeTable;
+  // Protected by the lock of its shard.
+  uint64_t stamp_ = 0;
+  Ref<NodeFd> fd_;
+  Ref<Node> parent_;
+  std::string name_;
+  std::vector<std::byte> handle_;  // a struct file_handle, or nothing
+  std::list<Node*>::iterator lru_;
+  bool in_lru_ = false;
+  bool used_ = false;
+  bool pinned_ = false;  // root of an attachment: there is no other way to it
+};
+
+struct Granted {
+  Ref<Node> node;
+  uint64_t stamp = 0;
+};
+
+class NodeTable {
+ public:
+  NodeTable(uint16_t life, uint64_t nodes_max, FdBudget& budget);
+  ~NodeTable();
+
+  struct Origin {
+    Ref<Node> parent;  // empty for an attachment's root
+    std::string_view name;
+  };
+  // The node of an object, made if the client does not know it yet; @fd may be empty.
+  Result<Granted> grant(const NodeKey& key, const Domain& domain, bool synthetic, UniqueFd fd,
+                        const Origin& origin, Context& context);
+  Ref<Node> find(uint64_t id);
+  // A descriptor for it; ESTALE when the object cannot be reached any more.
+  Result<Ref<NodeFd>> fd(Node& node, Context& context, unsigned depth = 0);
+  // The client says that it knows nothing newer of it than @stamp.
+  void forget(uint64_t id, uint64_t stamp);
+  uint64_t size() const { return count_.load(std::memory_order_relaxed); }
+
+ private:
+  Result<Granted> grant_locked(unsigned index, const NodeKey& key, const Domain& domain,
+                               bool synthetic, Ref<NodeFd> fd, const Origin& origin);
+  static constexpr unsigned shard_bits = 4;
+  static constexpr unsigned shard_count = 1u << shard_bits;
+
+  struct KeyHash {
+    size_t operator()(const NodeKey& key) const { return key.hash(); }
+  };
+  struct Shard {
+    std::mutex mutex;  // protects the rest, and the nodes' private parts
+    std::unordered_map<uint64_t, Ref<Node>> by_id;
+    std::unordered_map<NodeKey, Node*, KeyHash> by_key;
+    std::list<Node*> lru;  // nodes with a descriptor, oldest first
+    uint64_t next = 1;
+  };
+
+  Shard& shard_of(uint64_t id) { return shards_[id & (shard_count - 1)]; }
+  static unsigned shard_index(const NodeKey& key) { return key.hash() & (shard_count - 1); }
+  void install(Shard& shard, Node& node, Ref<NodeFd> fd);
+  void drop_fd(Shard& shard, Node& node);
+  void trim(unsigned first, Context& context);
+  bool evict_one(Shard& shard, Context& context);
+  bool make_reopenable(Node& node, Context& context);
+  Result<UniqueFd> reopen(const NodeKey& key, const std::vector<std::byte>& handle,
+                          const Origin& origin, Context& context, unsigned depth);
+  // A real descriptor on a mount, as open_by_handle_at() wants one; -1 if there is none yet.
+  int anchor(uint64_t mount);
+  bool add_anchor(const Node& node, Context& context);
+
+  const uint64_t life_;
+  const uint64_t nodes_max_;
+  FdBudget& budget_;
+  std::atomic<uint64_t> stamp_{0};
+  std::atomic<uint64_t> count_{0};
+  std::array<Shard, shard_count> shards_;
+
+  std::mutex anchors_mutex_;  // protects anchors_
+  std::unordered_map<uint64_t, UniqueFd> anchors_;
+};
+
+}  // namespace qtfs

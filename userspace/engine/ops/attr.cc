@@ -1,0 +1,223 @@
+// SPDX-License-Identifier: GPL-2.0-only
+// Attributes: the mirror of kmod/inode.c.
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <sys/statfs.h>
+#include <unistd.h>
+
+#include <algorithm>
+
+#include "engine/ops/ops.hh"
+
+namespace qtfs {
+
+namespace {
+
+timespec to_timespec(uint64_t seconds, uint32_t ns) {
+  return {static_cast<time_t>(le64toh(seconds)), static_cast<long>(le32toh(ns))};
+}
+
+Status set_times(int fd, uint32_t valid, const qtfs_wire_setattr& body) {
+  timespec times[2] = {{0, UTIME_OMIT}, {0, UTIME_OMIT}};
+  if (valid & QTFS_SET_ATIME)
+    times[0] = to_timespec(body.atime, body.atime_ns);
+  if (valid & QTFS_SET_MTIME)
+    times[1] = to_timespec(body.mtime, body.mtime_ns);
+  for (const timespec& time : times)
+    if (time.tv_nsec != UTIME_OMIT && time.tv_nsec >= 1'000'000'000)
+      return Status::error(EINVAL);
+  if (valid & QTFS_SET_ATIME_NOW)
+    times[0].tv_nsec = UTIME_NOW;
+  if (valid & QTFS_SET_MTIME_NOW)
+    times[1].tv_nsec = UTIME_NOW;
+  return check(utimensat(fd, "", times, AT_EMPTY_PATH));
+}
+
+Status set_size(Call& call, const qtfs_wire_setattr& body, const Node& node, int fd) {
+  const auto size = static_cast<off_t>(le64toh(body.size));
+  if (size < 0)
+    return Status::error(EINVAL);
+  if (body.open) {
+    const auto open = call.open(body.open);
+    if (!open)
+      return open.status();
+    if (!(*open)->writable())
+      return Status::error(EINVAL);
+    return check(ftruncate((*open)->fd.get(), size));
+  }
+  if (node.key.type == QTFS_TYPE_DIR)
+    return Status::error(EISDIR);
+  if (node.key.type != QTFS_TYPE_REG)
+    return Status::error(EINVAL);
+  return check(truncate(FdPath(fd).c_str(), size));
+}
+
+Status apply(Call& call, const qtfs_wire_setattr& body, const Node& node, int fd) {
+  const uint32_t valid = le32toh(body.valid);
+  if (valid & QTFS_SET_SIZE)
+    if (Status status = set_size(call, body, node, fd); !status)
+      return status;
+  if (valid & (QTFS_SET_UID | QTFS_SET_GID)) {
+    const uid_t uid = (valid & QTFS_SET_UID) ? le32toh(body.uid) : ~0u;
+    const gid_t gid = (valid & QTFS_SET_GID) ? le32toh(body.gid) : ~0u;
+    if (fchownat(fd, "", uid, gid, AT_EMPTY_PATH) < 0)
+      return Status::last();
+  }
+  // After the owner: changing that clears set-id bits.
+  if (valid & QTFS_SET_MODE) {
+    if (node.key.type == QTFS_TYPE_LNK)
+      return Status::error(EOPNOTSUPP);
+    if (fchmodat(AT_FDCWD, FdPath(fd).c_str(), le32toh(body.mode) & 07777, 0) < 0)
+      return Status::last();
+  }
+  constexpr uint32_t times =
+      QTFS_SET_ATIME | QTFS_SET_MTIME | QTFS_SET_ATIME_NOW | QTFS_SET_MTIME_NOW;
+  if (valid & times)
+    return set_times(fd, valid, body);
+  return {};
+}
+
+}  // namespace
+
+Status op_getattr(Call& call) {
+  const auto body = call.take<qtfs_wire_getattr>();
+  if (!body || !call.body.done())
+    return Status::malformed();
+  Result<qtfs_wire_attr> attr = Status();
+  if (body->open) {
+    const auto open = call.open(body->open);
+    if (!open)
+      return open.status();
+    attr = fd_attr((*open)->fd.get(), (*open)->synthetic);
+  } else {
+    const auto node = call.node(body->node);
+    if (!node)
+      return node.status();
+    const auto fd = call.fd_of(*node);
+    if (!fd)
+      return fd.status();
+    attr = fd_attr((*fd)->get(), (*node)->synthetic);
+  }
+  if (!attr)
+    return attr.status();
+  call.reply.put(*attr);
+  return {};
+}
+
+Status op_setattr(Call& call) {
+  const auto body = call.take<qtfs_wire_setattr>();
+  if (!body || !call.body.done())
+    return Status::malformed();
+  if (le32toh(body->valid) & ~QTFS_SET_ALL)
+    return Status::error(EINVAL);
+  const auto node = call.node(body->node);
+  if (!node)
+    return node.status();
+  if (Status status = writable(**node); !status)
+    return status;
+  const auto fd = call.fd_of(*node);
+  if (!fd)
+    return fd.status();
+  if (Status status = call.act(); !status)
+    return status;
+  if (Status status = apply(call, *body, **node, (*fd)->get()); !status)
+    return status;
+  const auto attr = fd_attr((*fd)->get(), (*node)->synthetic);
+  if (!attr)
+    return attr.status();
+  call.reply.put(*attr);
+  return {};
+}
+
+Status op_access(Call& call) {
+  const auto body = call.take<qtfs_wire_access>();
+  if (!body || body->reserved || !call.body.done())
+    return Status::malformed();
+  const auto node = call.node(body->node);
+  if (!node)
+    return node.status();
+  const auto fd = call.fd_of(*node);
+  if (!fd)
+    return fd.status();
+  if (Status status = call.act(); !status)
+    return status;
+  const auto attr = fd_attr((*fd)->get(), (*node)->synthetic);
+  if (!attr)
+    return attr.status();
+  qtfs_wire_access_rep rep{};
+  constexpr uint32_t all = QTFS_MAY_EXEC | QTFS_MAY_WRITE | QTFS_MAY_READ;
+  const uint32_t mask = le32toh(body->mask) & all;
+  rep.allowed = htole32(allowed((*fd)->get(), "", mask, (*node)->domain.readonly));
+  rep.attr = *attr;
+  call.reply.put(rep);
+  return {};
+}
+
+Status op_readlink(Call& call) {
+  const auto body = call.take<qtfs_wire_node>();
+  if (!body || !call.body.done())
+    return Status::malformed();
+  const auto fd = call.fd_of(body->node);
+  if (!fd)
+    return fd.status();
+  // Magic links ask who wants to know.
+  if (Status status = call.act(); !status)
+    return status;
+  auto payload = call.take_payload_buffer(QTFS_PATH_MAX + 1);
+  if (!payload)
+    return payload.status();
+  const ssize_t len =
+      readlinkat((*fd)->get(), "", reinterpret_cast<char*>(payload->data()), QTFS_PATH_MAX + 1);
+  if (len < 0)
+    return Status::error(errno == ENOENT ? EINVAL : errno);
+  if (len > static_cast<ssize_t>(QTFS_PATH_MAX))
+    return Status::error(ENAMETOOLONG);
+  payload->grow(static_cast<size_t>(len));
+  call.reply.set_payload(std::move(*payload));
+  return {};
+}
+
+Status op_statfs(Call& call) {
+  const auto body = call.take<qtfs_wire_node>();
+  if (!body || !call.body.done())
+    return Status::malformed();
+  const auto node = call.node(body->node);
+  if (!node)
+    return node.status();
+  const auto fd = call.fd_of(*node);
+  if (!fd)
+    return fd.status();
+  struct statfs fs {};
+  if (fstatfs((*fd)->get(), &fs) < 0)
+    return Status::last();
+  static_assert(sizeof(fs.f_fsid) == sizeof(uint64_t));
+  uint64_t fsid = 0;
+  std::memcpy(&fsid, &fs.f_fsid, sizeof(fsid));
+  qtfs_wire_statfs rep{};
+  rep.type = htole64(static_cast<uint64_t>(fs.f_type) & 0xffffffffu);
+  rep.blocks = htole64(fs.f_blocks);
+  rep.bfree = htole64(fs.f_bfree);
+  rep.bavail = htole64(fs.f_bavail);
+  rep.files = htole64(fs.f_files);
+  rep.ffree = htole64(fs.f_ffree);
+  rep.fsid = htole64(fsid);
+  rep.bsize = htole32(static_cast<uint32_t>(fs.f_bsize));
+  rep.frsize = htole32(static_cast<uint32_t>(fs.f_frsize ? fs.f_frsize : fs.f_bsize));
+  rep.namelen = htole32(static_cast<uint32_t>(std::min<long>(fs.f_namelen, QTFS_NAME_MAX)));
+  static constexpr struct {
+    long native;
+    uint32_t wire;
+  } flags[] = {{0x1, QTFS_STATFS_RDONLY},
+               {0x2, QTFS_STATFS_NOSUID},
+               {0x4, QTFS_STATFS_NODEV},
+               {0x8, QTFS_STATFS_NOEXEC}};
+  uint32_t wire = (*node)->domain.readonly ? QTFS_STATFS_RDONLY : 0;
+  for (const auto& flag : flags)
+    if (fs.f_flags & flag.native)
+      wire |= flag.wire;
+  rep.flags = htole32(wire);
+  call.reply.put(rep);
+  return {};
+}
+
+}  // namespace qtfs

@@ -1,0 +1,103 @@
+// SPDX-License-Identifier: GPL-2.0-only
+// What several handlers need: entries, attributes, permissions.
+#include <fcntl.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include <charconv>
+
+#include "engine/ops/ops.hh"
+
+namespace qtfs {
+
+namespace {
+
+bool may(int fd, const char* name, int mode) {
+  const int flags = AT_EACCESS | AT_SYMLINK_NOFOLLOW | (*name ? 0 : AT_EMPTY_PATH);
+  return syscall(SYS_faccessat2, fd, name, mode, flags) == 0;
+}
+
+}  // namespace
+
+FdPath::FdPath(int fd) {
+  *std::to_chars(text_, text_ + sizeof(text_) - 1, fd).ptr = '\0';
+}
+
+Status writable(const Node& node) {
+  return node.domain.readonly ? Status::error(EROFS) : Status();
+}
+
+qtfs_wire_attr node_attr(const struct statx& stx, bool synthetic) {
+  qtfs_wire_attr attr = attr_to_wire(stx);
+  if (synthetic)
+    attr.flags |= htole32(QTFS_ATTR_SYNTHETIC);
+  return attr;
+}
+
+Result<qtfs_wire_attr> fd_attr(int fd, bool synthetic) {
+  const auto stx = stat_fd(fd);
+  if (!stx)
+    return stx.status();
+  return node_attr(*stx, synthetic);
+}
+
+uint32_t allowed(int fd, const char* name, uint32_t mask, bool readonly) {
+  static constexpr struct {
+    uint32_t wire;
+    int native;
+  } modes[] = {{QTFS_MAY_EXEC, X_OK}, {QTFS_MAY_WRITE, W_OK}, {QTFS_MAY_READ, R_OK}};
+  if (readonly)
+    mask &= ~QTFS_MAY_WRITE;
+  int native = F_OK;
+  for (const auto& mode : modes)
+    if (mask & mode.wire)
+      native |= mode.native;
+  uint32_t result = 0;
+  if (may(fd, name, native)) {
+    result = mask;
+  } else {
+    for (const auto& mode : modes)
+      if ((mask & mode.wire) && may(fd, name, mode.native))
+        result |= mode.wire;
+  }
+  return (result & (QTFS_MAY_EXEC | QTFS_MAY_WRITE | QTFS_MAY_READ)) | QTFS_MAY_KNOWN;
+}
+
+Result<Child> grant_entry(Call& call, const Domain& domain, UniqueFd fd,
+                          const NodeTable::Origin& origin) {
+  const auto stx = stat_fd(fd.get());
+  if (!stx)
+    return stx.status();
+  const NodeKey key = NodeKey::of(*stx, domain);
+  const bool synthetic = call.context->kinds.get(fd.get(), key.dev).synthetic;
+  Child child;
+  constexpr uint32_t all = QTFS_MAY_EXEC | QTFS_MAY_WRITE | QTFS_MAY_READ;
+  if (key.type != QTFS_TYPE_LNK)
+    child.entry.access = htole32(allowed(fd.get(), "", all, domain.readonly));
+  auto granted =
+      call.session->nodes.grant(key, domain, synthetic, std::move(fd), origin, *call.context);
+  if (!granted)
+    return granted.status();
+  child.entry.node = htole64(granted->node->id);
+  child.entry.stamp = htole64(granted->stamp);
+  child.entry.attr = node_attr(*stx, synthetic);
+  child.node = std::move(granted->node);
+  return child;
+}
+
+Result<Child> lookup_entry(Call& call, const Ref<Node>& dir, int dir_fd, const std::string& name) {
+  auto fd = open_component(dir_fd, name, call.context->mounts);
+  if (!fd)
+    return fd.status();
+  return grant_entry(call, dir->domain, std::move(*fd), {dir, name});
+}
+
+Status reply_entry(Call& call, const Ref<Node>& dir, int dir_fd, const std::string& name) {
+  auto child = lookup_entry(call, dir, dir_fd, name);
+  if (!child)
+    return child.status();
+  call.reply.put(child->entry);
+  return {};
+}
+
+}  // namespace qtfs

@@ -1,0 +1,188 @@
+// SPDX-License-Identifier: GPL-2.0-only
+// Names: the mirror of kmod/dir.c.
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <sys/sysmacros.h>
+#include <unistd.h>
+
+#include "engine/ops/ops.hh"
+
+namespace qtfs {
+
+namespace {
+
+// A directory that the caller acts in: its node, its descriptor; the thread is the caller.
+struct Place {
+  Ref<Node> dir;
+  Ref<NodeFd> fd;
+  int get() const { return fd->get(); }
+};
+
+Result<Place> enter(Call& call, uint64_t wire_dir, bool to_change) {
+  auto dir = call.node(wire_dir);
+  if (!dir)
+    return dir.status();
+  if ((*dir)->key.type != QTFS_TYPE_DIR)
+    return Status::error(ENOTDIR);
+  if (to_change)
+    if (Status status = writable(**dir); !status)
+      return status;
+  auto fd = call.fd_of(*dir);
+  if (!fd)
+    return fd.status();
+  if (Status status = call.act(); !status)
+    return status;
+  return Place{std::move(*dir), std::move(*fd)};
+}
+
+Status remove(Call& call, int flags) {
+  const auto body = call.take<qtfs_wire_unlink>();
+  if (!body || body->reserved[0] || body->reserved[1] || body->reserved[2])
+    return Status::malformed();
+  const auto name = call.take_name(le16toh(body->name_len));
+  if (!name)
+    return name.status();
+  const auto place = enter(call, body->dir, true);
+  if (!place)
+    return place.status();
+  return check(unlinkat(place->get(), name->c_str(), flags));
+}
+
+}  // namespace
+
+Status op_lookup(Call& call) {
+  const auto body = call.take<qtfs_wire_lookup>();
+  if (!body || body->reserved || (le16toh(body->flags) & ~QTFS_LOOKUP_KEY))
+    return Status::malformed();
+  const auto name = call.take_name(le16toh(body->name_len));
+  if (!name)
+    return name.status();
+  const auto place = enter(call, body->dir, false);
+  if (!place)
+    return place.status();
+  return reply_entry(call, place->dir, place->get(), *name);
+}
+
+Status op_mkdir(Call& call) {
+  const auto body = call.take<qtfs_wire_mknod>();
+  if (!body || body->reserved)
+    return Status::malformed();
+  const auto name = call.take_name(le16toh(body->name_len));
+  if (!name)
+    return name.status();
+  const auto place = enter(call, body->dir, true);
+  if (!place)
+    return place.status();
+  call.context->creds.umask(le32toh(body->umask));
+  if (mkdirat(place->get(), name->c_str(), le32toh(body->mode) & 07777) < 0)
+    return Status::last();
+  return reply_entry(call, place->dir, place->get(), *name);
+}
+
+Status op_rmdir(Call& call) {
+  return remove(call, AT_REMOVEDIR);
+}
+
+Status op_unlink(Call& call) {
+  return remove(call, 0);
+}
+
+Status op_rename(Call& call) {
+  const auto body = call.take<qtfs_wire_rename>();
+  if (!body)
+    return Status::malformed();
+  const auto old_name = call.take_name(le16toh(body->old_len), false);
+  if (!old_name)
+    return old_name.status();
+  const auto new_name = call.take_name(le16toh(body->new_len));
+  if (!new_name)
+    return new_name.status();
+  const uint32_t wire = le32toh(body->flags);
+  if (wire & ~(QTFS_RENAME_NOREPLACE | QTFS_RENAME_EXCHANGE | QTFS_RENAME_WHITEOUT))
+    return Status::error(EINVAL);
+  unsigned flags = 0;
+  if (wire & QTFS_RENAME_NOREPLACE)
+    flags |= RENAME_NOREPLACE;
+  if (wire & QTFS_RENAME_EXCHANGE)
+    flags |= RENAME_EXCHANGE;
+  if (wire & QTFS_RENAME_WHITEOUT)
+    flags |= RENAME_WHITEOUT;
+  const auto from = enter(call, body->old_dir, true);
+  if (!from)
+    return from.status();
+  const auto to = enter(call, body->new_dir, true);
+  if (!to)
+    return to.status();
+  if (&from->dir->domain != &to->dir->domain)
+    return Status::error(EXDEV);
+  return check(renameat2(from->get(), old_name->c_str(), to->get(), new_name->c_str(), flags));
+}
+
+Status op_link(Call& call) {
+  const auto body = call.take<qtfs_wire_link>();
+  if (!body || body->reserved[0] || body->reserved[1] || body->reserved[2])
+    return Status::malformed();
+  const auto name = call.take_name(le16toh(body->name_len));
+  if (!name)
+    return name.status();
+  const auto node = call.node(body->node);
+  if (!node)
+    return node.status();
+  const auto fd = call.fd_of(*node);
+  if (!fd)
+    return fd.status();
+  const auto place = enter(call, body->dir, true);
+  if (!place)
+    return place.status();
+  if (&(*node)->domain != &place->dir->domain)
+    return Status::error(EXDEV);
+  const FdPath path((*fd)->get());
+  if (linkat(AT_FDCWD, path.c_str(), place->get(), name->c_str(), AT_SYMLINK_FOLLOW) < 0)
+    return Status::last();
+  return reply_entry(call, place->dir, place->get(), *name);
+}
+
+Status op_symlink(Call& call) {
+  const auto body = call.take<qtfs_wire_symlink>();
+  if (!body || body->reserved)
+    return Status::malformed();
+  const auto name = call.take_name(le16toh(body->name_len), false);
+  if (!name)
+    return name.status();
+  const auto target = call.body.take_name(le16toh(body->target_len));
+  if (!target || !call.body.done())
+    return Status::malformed();
+  if (target->size() > QTFS_PATH_MAX)
+    return Status::error(ENAMETOOLONG);
+  if (target->find('\0') != target->npos)
+    return Status::malformed();
+  const auto place = enter(call, body->dir, true);
+  if (!place)
+    return place.status();
+  if (symlinkat(std::string(*target).c_str(), place->get(), name->c_str()) < 0)
+    return Status::last();
+  return reply_entry(call, place->dir, place->get(), *name);
+}
+
+Status op_mknod(Call& call) {
+  const auto body = call.take<qtfs_wire_mknod>();
+  if (!body || body->reserved)
+    return Status::malformed();
+  const auto name = call.take_name(le16toh(body->name_len));
+  if (!name)
+    return name.status();
+  const uint32_t type = type_from_wire(le32toh(body->type));
+  if (type == 0 || type == S_IFDIR || type == S_IFLNK)
+    return Status::error(EINVAL);
+  const auto place = enter(call, body->dir, true);
+  if (!place)
+    return place.status();
+  call.context->creds.umask(le32toh(body->umask));
+  const dev_t dev = makedev(le32toh(body->rdev_major), le32toh(body->rdev_minor));
+  if (mknodat(place->get(), name->c_str(), type | (le32toh(body->mode) & 07777), dev) < 0)
+    return Status::last();
+  return reply_entry(call, place->dir, place->get(), *name);
+}
+
+}  // namespace qtfs

@@ -1,0 +1,390 @@
+// SPDX-License-Identifier: GPL-2.0-only
+// Bytes: the mirror of kmod/file.c and kmod/pagecache.c.
+#include <fcntl.h>
+#include <linux/falloc.h>
+#include <linux/fs.h>
+#include <poll.h>
+#include <sys/ioctl.h>
+#include <sys/stat.h>
+#include <sys/uio.h>
+#include <unistd.h>
+
+#include <algorithm>
+
+#include "engine/ops/ops.hh"
+
+namespace qtfs {
+
+namespace {
+
+constexpr uint64_t copy_max = 256u << 20;  // bytes of one COPY
+constexpr size_t direct_align = 4096;
+
+struct Chunk {
+  std::byte* to = nullptr;
+  size_t len = 0;
+};
+
+bool at_end(int fd, uint64_t offset) {
+  struct stat st {};
+  return fstat(fd, &st) == 0 && offset >= static_cast<uint64_t>(st.st_size);
+}
+
+// All of it, short only at the end of the file. In the loop only what is in memory.
+Result<size_t> read_regular(Open& open, Chunk chunk, uint64_t offset, bool may_block) {
+  const int fd = open.fd.get();
+  if (!may_block && ((open.flags & QTFS_OPEN_DIRECT) || open.no_nowait))
+    return Status::defer();
+  const int flags = may_block || open.memory ? 0 : RWF_NOWAIT;
+  size_t done = 0;
+  while (done < chunk.len) {
+    const iovec iov{chunk.to + done, chunk.len - done};
+    const ssize_t got = preadv2(fd, &iov, 1, static_cast<off_t>(offset + done), flags);
+    if (got > 0) {
+      done += static_cast<size_t>(got);
+      if (done == chunk.len || at_end(fd, offset + done))
+        break;
+      continue;
+    }
+    if (got == 0)
+      break;
+    if (errno == EOPNOTSUPP && flags) {
+      open.no_nowait = true;
+      return Status::defer();
+    }
+    if (errno == EAGAIN && flags)
+      return Status::defer();
+    if (errno == EINTR && done == 0)
+      return Status::last();
+    if (errno != EINTR && done == 0)
+      return Status::last();
+    break;
+  }
+  return done;
+}
+
+// Exactly one call: boundaries are the file's own.
+Result<size_t> read_special(Open& open, Chunk chunk, uint64_t offset, bool nowait) {
+  const int fd = open.fd.get();
+  ssize_t got = 0;
+  if (nowait) {
+    const iovec iov{chunk.to, chunk.len};
+    got = preadv2(fd, &iov, 1, open.seekable ? static_cast<off_t>(offset) : -1, RWF_NOWAIT);
+    if (got >= 0)
+      return static_cast<size_t>(got);
+    if (errno != EOPNOTSUPP && errno != EINVAL)
+      return Status::last();
+    pollfd ready{fd, POLLIN, 0};
+    if (poll(&ready, 1, 0) == 0)
+      return Status::error(EAGAIN);
+  }
+  got = open.seekable ? pread(fd, chunk.to, chunk.len, static_cast<off_t>(offset))
+                      : read(fd, chunk.to, chunk.len);
+  if (got < 0)
+    return Status::last();
+  return static_cast<size_t>(got);
+}
+
+struct WriteJob {
+  Open& open;
+  Bytes bytes;
+  uint64_t offset = 0;
+  int rwf = 0;
+  bool append = false;
+};
+
+// Everything, or as much as fits; the count is what was really written.
+Result<size_t> write_regular(WriteJob& job) {
+  const int fd = job.open.fd.get();
+  // The position tells where appended bytes went: nobody else may move it meanwhile.
+  std::unique_lock lock(job.open.mutex, std::defer_lock);
+  if (job.append)
+    lock.lock();
+  size_t done = 0;
+  while (done < job.bytes.size()) {
+    const iovec iov{const_cast<std::byte*>(job.bytes.data()) + done, job.bytes.size() - done};
+    const off_t at = job.append ? -1 : static_cast<off_t>(job.offset + done);
+    const int rwf = job.rwf | (job.append && !job.open.kernel_append ? RWF_APPEND : 0);
+    const ssize_t put = pwritev2(fd, &iov, 1, at, rwf);
+    if (put < 0) {
+      if (errno == EINTR && done > 0)
+        break;
+      if (done == 0)
+        return Status::last();
+      break;
+    }
+    if (put == 0)
+      break;
+    done += static_cast<size_t>(put);
+  }
+  if (job.append) {
+    const off_t end = lseek(fd, 0, SEEK_CUR);
+    job.offset = end < 0 ? 0 : static_cast<uint64_t>(end) - done;
+  }
+  return done;
+}
+
+Result<size_t> write_special(const WriteJob& job) {
+  const int fd = job.open.fd.get();
+  const ssize_t put =
+      job.open.seekable && !job.append
+          ? pwrite(fd, job.bytes.data(), job.bytes.size(), static_cast<off_t>(job.offset))
+          : write(fd, job.bytes.data(), job.bytes.size());
+  if (put < 0)
+    return Status::last();
+  return static_cast<size_t>(put);
+}
+
+int write_rwf(uint32_t flags) {
+  int rwf = 0;
+  if (flags & QTFS_WRITE_SYNC)
+    rwf |= RWF_SYNC;
+  if (flags & QTFS_WRITE_DSYNC)
+    rwf |= RWF_DSYNC;
+  return rwf;
+}
+
+// Direct I/O wants aligned memory.
+Result<Buffer> aligned_copy(Call& call, Bytes bytes) {
+  auto buffer = call.take_payload_buffer(std::max(bytes.size(), direct_align));
+  if (buffer)
+    buffer->append(bytes);
+  return buffer;
+}
+
+}  // namespace
+
+Status op_read(Call& call) {
+  const auto body = call.take<qtfs_wire_read>();
+  if (!body || !call.body.done() || (le32toh(body->flags) & ~QTFS_READ_NOWAIT))
+    return Status::malformed();
+  const auto open = call.open(body->open);
+  if (!open)
+    return open.status();
+  if (!((*open)->flags & (QTFS_OPEN_READ | QTFS_OPEN_EXEC)))
+    return Status::error(EBADF);
+  if ((*open)->type == QTFS_TYPE_DIR)
+    return Status::error(EISDIR);
+  const uint64_t offset = le64toh(body->offset);
+  const uint32_t count = std::min(le32toh(body->count), call.io_max);
+  const bool regular = (*open)->regular();
+  const bool nowait = (le32toh(body->flags) & QTFS_READ_NOWAIT) != 0;
+  if (!regular && !nowait && !call.may_block)
+    return Status::defer();
+  if (offset > INT64_MAX - uint64_t{count})
+    return Status::error(EINVAL);
+
+  auto payload = call.take_payload_buffer(count);
+  if (!payload)
+    return payload.status();
+  if (!regular)
+    if (Status status = call.act(**open); !status)
+      return status;
+  const Chunk chunk{payload->data(), count};
+  const auto got = regular ? read_regular(**open, chunk, offset, call.may_block)
+                           : read_special(**open, chunk, offset, nowait);
+  if (!got) {
+    call.context->buffers.give(std::move(*payload));
+    return got.status();
+  }
+  payload->grow(*got);
+  qtfs_wire_read_rep rep{};
+  rep.count = htole32(static_cast<uint32_t>(*got));
+  if (*got < count && (regular || *got == 0))
+    rep.flags = htole32(QTFS_READ_EOF);
+  rep.offset =
+      htole64((*open)->seekable ? offset + *got : (*open)->stream_offset.fetch_add(*got) + *got);
+  call.reply.put(rep);
+  call.reply.set_payload(std::move(*payload));
+  return {};
+}
+
+Status op_write(Call& call) {
+  constexpr uint32_t known =
+      QTFS_WRITE_APPEND | QTFS_WRITE_SYNC | QTFS_WRITE_DSYNC | QTFS_WRITE_CACHED;
+  const auto body = call.take<qtfs_wire_write>();
+  if (!body || !call.body.done() || (le32toh(body->flags) & ~known) ||
+      le32toh(body->count) != call.payload.size())
+    return Status::malformed();
+  const auto open = call.open(body->open);
+  if (!open)
+    return open.status();
+  if (!(*open)->writable())
+    return Status::error(EBADF);
+  const uint32_t flags = le32toh(body->flags);
+  const uint32_t durable = QTFS_OPEN_SYNC | QTFS_OPEN_DSYNC | QTFS_OPEN_DIRECT;
+  const bool regular = (*open)->regular();
+  const int rwf = write_rwf(flags);
+  if (!call.may_block && (!regular || rwf || ((*open)->flags & durable)))
+    return Status::defer();
+  if (le64toh(body->offset) > INT64_MAX - call.payload.size())
+    return Status::error(EFBIG);
+  if (Status status = call.act(**open); !status)
+    return status;
+
+  const bool append = (flags & QTFS_WRITE_APPEND) ||
+                      (((*open)->flags & QTFS_OPEN_APPEND) && !(flags & QTFS_WRITE_CACHED));
+  WriteJob job{**open, call.payload, le64toh(body->offset), rwf, append};
+  Buffer aligned;
+  const bool misplaced = reinterpret_cast<uintptr_t>(job.bytes.data()) % direct_align != 0;
+  if (((*open)->flags & QTFS_OPEN_DIRECT) && misplaced) {
+    auto copy = aligned_copy(call, job.bytes);
+    if (!copy)
+      return copy.status();
+    aligned = std::move(*copy);
+    job.bytes = aligned.bytes();
+  }
+  const auto put = regular ? write_regular(job) : write_special(job);
+  if (!put)
+    return put.status();
+  qtfs_wire_write_rep rep{};
+  rep.count = htole32(static_cast<uint32_t>(*put));
+  rep.offset = htole64(job.offset + *put);
+  if (const auto attr = fd_attr((*open)->fd.get(), false); attr) {
+    rep.change = attr->change;
+    rep.size = attr->size;
+  }
+  call.reply.put(rep);
+  return {};
+}
+
+Status op_fsync(Call& call) {
+  const auto body = call.take<qtfs_wire_fsync>();
+  if (!body || body->reserved || !call.body.done() || (le32toh(body->flags) & ~QTFS_FSYNC_DATA))
+    return Status::malformed();
+  const auto open = call.open(body->open);
+  if (!open)
+    return open.status();
+  if (!call.may_block)
+    return Status::defer();
+  const int fd = (*open)->fd.get();
+  return check((le32toh(body->flags) & QTFS_FSYNC_DATA) ? fdatasync(fd) : fsync(fd));
+}
+
+Status op_fallocate(Call& call) {
+  static constexpr struct {
+    uint32_t wire;
+    int native;
+  } modes[] = {
+      {QTFS_FALLOC_KEEP_SIZE, FALLOC_FL_KEEP_SIZE},
+      {QTFS_FALLOC_PUNCH_HOLE, FALLOC_FL_PUNCH_HOLE},
+      {QTFS_FALLOC_COLLAPSE, FALLOC_FL_COLLAPSE_RANGE},
+      {QTFS_FALLOC_ZERO, FALLOC_FL_ZERO_RANGE},
+      {QTFS_FALLOC_INSERT, FALLOC_FL_INSERT_RANGE},
+      {QTFS_FALLOC_UNSHARE, FALLOC_FL_UNSHARE_RANGE},
+  };
+  const auto body = call.take<qtfs_wire_fallocate>();
+  if (!body || body->reserved || !call.body.done())
+    return Status::malformed();
+  const auto open = call.open(body->open);
+  if (!open)
+    return open.status();
+  if (!(*open)->writable())
+    return Status::error(EBADF);
+  uint32_t wire = le32toh(body->mode);
+  int native = 0;
+  for (const auto& mode : modes) {
+    if (wire & mode.wire)
+      native |= mode.native;
+    wire &= ~mode.wire;
+  }
+  if (wire)
+    return Status::error(EOPNOTSUPP);
+  if (!call.may_block)
+    return Status::defer();
+  if (Status status = call.act(**open); !status)
+    return status;
+  const int fd = (*open)->fd.get();
+  if (fallocate(fd, native, static_cast<off_t>(le64toh(body->offset)),
+                static_cast<off_t>(le64toh(body->length))) < 0)
+    return Status::last();
+  const auto attr = fd_attr(fd, (*open)->synthetic);
+  if (!attr)
+    return attr.status();
+  call.reply.put(*attr);
+  return {};
+}
+
+Status op_seek(Call& call) {
+  const auto body = call.take<qtfs_wire_seek>();
+  if (!body || body->reserved || !call.body.done())
+    return Status::malformed();
+  const auto open = call.open(body->open);
+  if (!open)
+    return open.status();
+  const uint32_t whence = le32toh(body->whence);
+  if ((whence != QTFS_SEEK_DATA && whence != QTFS_SEEK_HOLE) || (*open)->type == QTFS_TYPE_DIR)
+    return Status::error(EINVAL);
+  std::lock_guard guard((*open)->mutex);
+  const off_t at = lseek((*open)->fd.get(), static_cast<off_t>(le64toh(body->offset)),
+                         whence == QTFS_SEEK_DATA ? SEEK_DATA : SEEK_HOLE);
+  if (at < 0)
+    return Status::last();
+  call.reply.put(qtfs_wire_seek_rep{htole64(static_cast<uint64_t>(at))});
+  return {};
+}
+
+namespace {
+
+Result<uint64_t> clone_range(const Open& from, const Open& to, const qtfs_wire_copy& body) {
+  file_clone_range range{};
+  range.src_fd = from.fd.get();
+  range.src_offset = le64toh(body.from);
+  range.src_length = le64toh(body.length);
+  range.dest_offset = le64toh(body.to);
+  if (ioctl(to.fd.get(), FICLONERANGE, &range) < 0)
+    return Status::last();
+  return range.src_length;
+}
+
+Result<uint64_t> copy_range(const Open& from, const Open& to, const qtfs_wire_copy& body) {
+  auto from_at = static_cast<off_t>(le64toh(body.from));
+  auto to_at = static_cast<off_t>(le64toh(body.to));
+  const uint64_t want = std::min(le64toh(body.length), copy_max);
+  uint64_t done = 0;
+  while (done < want) {
+    const ssize_t put =
+        copy_file_range(from.fd.get(), &from_at, to.fd.get(), &to_at, want - done, 0);
+    if (put < 0 && done == 0)
+      return Status::last();
+    if (put <= 0)
+      break;
+    done += static_cast<uint64_t>(put);
+  }
+  return done;
+}
+
+}  // namespace
+
+Status op_copy(Call& call) {
+  const auto body = call.take<qtfs_wire_copy>();
+  if (!body || body->reserved || !call.body.done() || (le32toh(body->flags) & ~QTFS_COPY_CLONE))
+    return Status::malformed();
+  const auto from = call.open(body->from_open);
+  if (!from)
+    return from.status();
+  const auto to = call.open(body->to_open);
+  if (!to)
+    return to.status();
+  if (!((*from)->flags & QTFS_OPEN_READ) || !(*to)->writable())
+    return Status::error(EBADF);
+  if (!call.may_block)
+    return Status::defer();
+  if (Status status = call.act(**to); !status)
+    return status;
+  const bool clone = (le32toh(body->flags) & QTFS_COPY_CLONE) != 0;
+  const auto done = clone ? clone_range(**from, **to, *body) : copy_range(**from, **to, *body);
+  if (!done)
+    return done.status();
+  qtfs_wire_write_rep rep{};
+  rep.count = htole32(static_cast<uint32_t>(std::min<uint64_t>(*done, UINT32_MAX)));
+  rep.offset = htole64(le64toh(body->to) + *done);
+  if (const auto attr = fd_attr((*to)->fd.get(), false); attr) {
+    rep.change = attr->change;
+    rep.size = attr->size;
+  }
+  call.reply.put(rep);
+  return {};
+}
+
+}  // namespace qtfs

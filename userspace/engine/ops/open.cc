@@ -1,0 +1,428 @@
+// SPDX-License-Identifier: GPL-2.0-only
+// Opening and closing: the mirror of kmod/file.c.
+#include <fcntl.h>
+#include <linux/openat2.h>
+#include <sys/epoll.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include "engine/ops/ops.hh"
+
+namespace qtfs {
+
+namespace {
+
+bool pollable(Context& context, int fd) {
+  if (!context.epoll)
+    context.epoll.reset(epoll_create1(EPOLL_CLOEXEC));
+  epoll_event event{};
+  if (epoll_ctl(context.epoll.get(), EPOLL_CTL_ADD, fd, &event) < 0)
+    return false;
+  epoll_ctl(context.epoll.get(), EPOLL_CTL_DEL, fd, nullptr);
+  return true;
+}
+
+// What must not be opened, whoever asks.
+Status may_open(const Node& node, uint32_t flags) {
+  if (flags & (QTFS_OPEN_WRITE | QTFS_OPEN_TRUNC))
+    if (Status status = writable(node); !status)
+      return status;
+  switch (node.key.type) {
+    case QTFS_TYPE_LNK:
+      return Status::error(ELOOP);
+    case QTFS_TYPE_SOCK:
+      return Status::error(ENXIO);
+    case QTFS_TYPE_CHR:
+    case QTFS_TYPE_BLK:
+      // As on a filesystem that is mounted nodev.
+      return node.domain.exported->devices ? Status() : Status::error(EACCES);
+    case QTFS_TYPE_DIR:
+      return {};
+    default:
+      return flags & QTFS_OPEN_DIRECTORY ? Status::error(ENOTDIR) : Status();
+  }
+}
+
+bool opens_at_once(uint32_t type, uint32_t flags) {
+  const bool waits = type == QTFS_TYPE_FIFO || type == QTFS_TYPE_CHR || type == QTFS_TYPE_BLK;
+  return !waits || (flags & QTFS_OPEN_NONBLOCK);
+}
+
+// Follows the descriptor's magic link: the very object, with the caller's permissions.
+int reopen(int fd, int flags) {
+  return openat(AT_FDCWD, FdPath(fd).c_str(), flags | O_CLOEXEC | O_NOCTTY);
+}
+
+// For execution: the caller needs no permission to read it, the engine reads for it.
+Result<UniqueFd> open_exec(Call& call, const Node& node, int fd) {
+  if (node.key.type != QTFS_TYPE_REG)
+    return Status::error(EACCES);
+  if (!(allowed(fd, "", QTFS_MAY_EXEC, true) & QTFS_MAY_EXEC))
+    return Status::error(EACCES);
+  Privileged privileged(call.context->creds);
+  if (!privileged.status())
+    return privileged.status();
+  UniqueFd opened(reopen(fd, O_RDONLY));
+  if (!opened)
+    return Status::last();
+  return opened;
+}
+
+// A lease on a regular file makes its opening wait: not here, if this is the loop.
+Result<UniqueFd> open_regular(Call& call, int fd, int flags) {
+  if (call.may_block || (flags & O_NONBLOCK)) {
+    UniqueFd opened(reopen(fd, flags));
+    if (!opened)
+      return Status::last();
+    return opened;
+  }
+  UniqueFd opened(reopen(fd, flags | O_NONBLOCK));
+  if (!opened)
+    return errno == EAGAIN ? Status::defer() : Status::last();
+  if (fcntl(opened.get(), F_SETFL, flags & (O_DIRECT | O_NOATIME)) < 0)
+    return Status::last();
+  return opened;
+}
+
+Result<UniqueFd> open_object(Call& call, const Node& node, int fd, uint32_t flags) {
+  const int native = native_open_flags(flags);
+  if (node.key.type == QTFS_TYPE_REG)
+    return open_regular(call, fd, native);
+  if (!call.may_block && !opens_at_once(node.key.type, flags))
+    return Status::defer();
+  UniqueFd opened(reopen(fd, native));
+  if (!opened)
+    return Status::last();
+  return opened;
+}
+
+// Append-only inodes take no other descriptor than one that appends itself.
+Result<UniqueFd> open_as_asked(Call& call, const Node& node, int fd, uint32_t flags,
+                               bool& kernel_append) {
+  kernel_append = false;
+  if (flags & QTFS_OPEN_EXEC)
+    return open_exec(call, node, fd);
+  auto opened = open_object(call, node, fd, flags);
+  if (opened.ok() || opened.err() != EPERM || !(flags & QTFS_OPEN_APPEND))
+    return opened;
+  UniqueFd appending(reopen(fd, native_open_flags(flags) | O_APPEND));
+  if (!appending)
+    return Status::last();
+  kernel_append = true;
+  return appending;
+}
+
+uint32_t opened_flags(Call& call, Open& open) {
+  uint32_t flags = 0;
+  if (open.synthetic)
+    flags |= QTFS_OPENED_DIRECT;
+  if (open.flags & QTFS_OPEN_APPEND)
+    flags |= QTFS_OPENED_APPEND;
+  if (open.regular() || open.type == QTFS_TYPE_DIR)
+    return flags;
+  if (open.type == QTFS_TYPE_FIFO || (lseek(open.fd.get(), 0, SEEK_CUR) < 0 && errno == ESPIPE)) {
+    open.seekable = false;
+    flags |= QTFS_OPENED_STREAM | QTFS_OPENED_NOSEEK;
+  }
+  if (pollable(*call.context, open.fd.get()))
+    flags |= QTFS_OPENED_POLLABLE;
+  return flags;
+}
+
+}  // namespace
+
+int native_open_flags(uint32_t flags) {
+  int native = O_RDONLY;
+  if ((flags & QTFS_OPEN_READ) && (flags & QTFS_OPEN_WRITE))
+    native = O_RDWR;
+  else if (flags & QTFS_OPEN_WRITE)
+    native = O_WRONLY;
+  static constexpr struct {
+    uint32_t wire;
+    int native;
+  } map[] = {
+      {QTFS_OPEN_TRUNC, O_TRUNC},       {QTFS_OPEN_DIRECT, O_DIRECT},
+      {QTFS_OPEN_SYNC, O_SYNC},         {QTFS_OPEN_DSYNC, O_DSYNC},
+      {QTFS_OPEN_NONBLOCK, O_NONBLOCK}, {QTFS_OPEN_DIRECTORY, O_DIRECTORY},
+      {QTFS_OPEN_NOATIME, O_NOATIME},
+  };
+  for (const auto& entry : map)
+    if (flags & entry.wire)
+      native |= entry.native;
+  return native;
+}
+
+Result<qtfs_wire_opened> grant_open(Call& call, const Ref<Node>& node, UniqueFd fd,
+                                    uint32_t flags) {
+  auto open = make_ref<Open>();
+  open->fd = std::move(fd);
+  open->node = node;
+  open->opener = call.cred;
+  open->flags = flags;
+  open->type = node->key.type;
+  open->synthetic = node->synthetic;
+  open->memory = call.context->kinds.get(open->fd.get(), node->key.dev).memory;
+  open->kernel_append = (fcntl(open->fd.get(), F_GETFL) & O_APPEND) != 0;
+  qtfs_wire_opened opened{};
+  opened.flags = htole32(opened_flags(call, *open));
+  const auto attr = fd_attr(open->fd.get(), open->synthetic);
+  if (!attr)
+    return attr.status();
+  opened.attr = *attr;
+  if (Status status = call.session->opens.add(open); !status)
+    return status;
+  opened.open = htole64(open->id);
+  return opened;
+}
+
+Status op_open(Call& call) {
+  const auto body = call.take<qtfs_wire_open>();
+  if (!body || body->reserved || (!body->dir && body->name_len))
+    return Status::malformed();
+  const auto node = call.node(body->node);
+  const uint32_t flags = le32toh(body->flags);
+  UniqueFd found;  // what dir/name is now
+  if (body->dir) {
+    const auto name = call.take_name(le16toh(body->name_len));
+    if (!name)
+      return name.status();
+    if (!node)
+      return node.status();
+    const auto dir = call.fd_of(body->dir);
+    if (!dir)
+      return dir.status();
+    if (Status status = call.act(); !status)
+      return status;
+    auto fd = open_component((*dir)->get(), *name, call.context->mounts);
+    if (!fd)
+      return Status::error(fd.err() == ENOENT ? ESTALE : fd.err());
+    const auto stx = stat_fd(fd->get());
+    if (!stx || NodeKey::of(*stx, (*node)->domain) != (*node)->key)
+      return Status::error(ESTALE);
+    found = std::move(*fd);
+  }
+  if (!call.body.done())
+    return Status::malformed();
+  if (!node)
+    return node.status();
+  if (flags & (~QTFS_OPEN_ALL | QTFS_OPEN_CREATE | QTFS_OPEN_EXCL))
+    return Status::error(EINVAL);
+  if (Status status = may_open(**node, flags); !status)
+    return status;
+  const auto fd = call.fd_of(*node);
+  if (!fd)
+    return fd.status();
+  if (Status status = call.act(); !status)
+    return status;
+  bool kernel_append = false;
+  auto opened = open_as_asked(call, **node, (*fd)->get(), flags, kernel_append);
+  if (!opened)
+    return opened.status();
+  const auto granted = grant_open(call, *node, std::move(*opened), flags);
+  if (!granted)
+    return granted.status();
+  call.reply.put(*granted);
+  return {};
+}
+
+namespace {
+
+// CREATE's two outcomes.
+struct Created {
+  UniqueFd fd;      // open; or nothing, then
+  UniqueFd exists;  // O_PATH on what is there already
+};
+
+// Makes the file, or finds what has its name. Never both at once: O_CREAT without O_EXCL would not
+// tell which it was.
+Result<Created> create_or_find(Call& call, int dir, const std::string& name,
+                               const qtfs_wire_create& body) {
+  const uint32_t flags = le32toh(body.flags);
+  constexpr int attempts = 16;
+  for (int i = 0; i < attempts; i++) {
+    open_how how{};
+    how.flags = static_cast<uint64_t>(native_open_flags(flags & ~QTFS_OPEN_TRUNC)) | O_CREAT |
+                O_EXCL | O_NOFOLLOW | O_CLOEXEC | O_NOCTTY;
+    how.mode = le32toh(body.mode) & 07777;
+    how.resolve = RESOLVE_BENEATH | RESOLVE_NO_MAGICLINKS | RESOLVE_NO_XDEV;
+    Created created;
+    created.fd.reset(static_cast<int>(syscall(SYS_openat2, dir, name.c_str(), &how, sizeof(how))));
+    if (created.fd)
+      return created;
+    if (errno == EAGAIN)
+      continue;
+    if (errno != EEXIST && errno != EXDEV)
+      return Status::last();
+    if (flags & QTFS_OPEN_EXCL)
+      return Status::error(EEXIST);
+    auto found = open_component(dir, name, call.context->mounts);
+    if (found) {
+      created.exists = std::move(*found);
+      return created;
+    }
+    if (found.err() != ENOENT)
+      return found.status();
+  }
+  return Status::error(EAGAIN);
+}
+
+// Opening with O_CREAT what exists: sticky directories protect others' files and FIFOs from it.
+Status may_create_over(int dir, const std::string& name, const struct statx& stx, int native) {
+  if (!S_ISREG(stx.stx_mode) && !S_ISFIFO(stx.stx_mode))
+    return {};
+  struct stat parent {};
+  if (fstat(dir, &parent) < 0 || !(parent.st_mode & S_ISVTX))
+    return {};
+  const int access = native & O_ACCMODE;
+  UniqueFd probe(openat(dir, name.c_str(),
+                        access | O_CREAT | O_NOFOLLOW | O_CLOEXEC | O_NOCTTY | O_NONBLOCK, 0));
+  if (!probe && errno != ENXIO)
+    return Status::last();
+  return {};
+}
+
+Status open_existing(Call& call, const Ref<Node>& dir, int dir_fd, const std::string& name,
+                     UniqueFd exists, uint32_t flags) {
+  const auto stx = stat_fd(exists.get());
+  if (!stx)
+    return stx.status();
+  if (S_ISDIR(stx->stx_mode))
+    return Status::error(EISDIR);
+  if (S_ISLNK(stx->stx_mode))
+    return Status::error(ELOOP);
+  if (Status status = may_create_over(dir_fd, name, *stx, native_open_flags(flags)); !status)
+    return status;
+  auto child = grant_entry(call, dir->domain, std::move(exists), {dir, name});
+  if (!child)
+    return child.status();
+  if (Status status = may_open(*child->node, flags); !status)
+    return status;
+  const auto fd = call.fd_of(child->node);
+  if (!fd)
+    return fd.status();
+  bool kernel_append = false;
+  auto opened = open_as_asked(call, *child->node, (*fd)->get(), flags, kernel_append);
+  if (!opened)
+    return opened.status();
+  const auto granted = grant_open(call, child->node, std::move(*opened), flags);
+  if (!granted)
+    return granted.status();
+  child->entry.attr = granted->attr;  // truncated perhaps
+  call.reply.put(qtfs_wire_created{child->entry, *granted});
+  return {};
+}
+
+Status reply_created(Call& call, const Ref<Node>& dir, const std::string& name, UniqueFd fd,
+                     uint32_t flags) {
+  // The O_PATH descriptor is made from the open file: its name may already be another's.
+  UniqueFd path(openat(AT_FDCWD, FdPath(fd.get()).c_str(), O_PATH | O_CLOEXEC));
+  if (!path)
+    return Status::last();
+  auto child = grant_entry(call, dir->domain, std::move(path), {dir, name});
+  if (!child)
+    return child.status();
+  auto granted = grant_open(call, child->node, std::move(fd), flags);
+  if (!granted)
+    return granted.status();
+  granted->flags |= htole32(QTFS_OPENED_CREATED);
+  call.reply.put(qtfs_wire_created{child->entry, *granted});
+  return {};
+}
+
+constexpr uint32_t create_flags = QTFS_OPEN_ALL & ~(QTFS_OPEN_DIRECTORY | QTFS_OPEN_EXEC);
+
+}  // namespace
+
+Status op_create(Call& call) {
+  const auto body = call.take<qtfs_wire_create>();
+  if (!body || body->reserved)
+    return Status::malformed();
+  const auto name = call.take_name(le16toh(body->name_len));
+  if (!name)
+    return name.status();
+  const uint32_t flags = le32toh(body->flags);
+  if (flags & ~create_flags)
+    return Status::error(EINVAL);
+  const auto dir = call.node(body->dir);
+  if (!dir)
+    return dir.status();
+  if ((*dir)->key.type != QTFS_TYPE_DIR)
+    return Status::error(ENOTDIR);
+  const auto fd = call.fd_of(*dir);
+  if (!fd)
+    return fd.status();
+  if (Status status = call.act(); !status)
+    return status;
+
+  const uint32_t open_flags = flags & ~(QTFS_OPEN_CREATE | QTFS_OPEN_EXCL);
+  if ((*dir)->domain.readonly) {
+    auto exists = open_component((*fd)->get(), *name, call.context->mounts);
+    if (!exists)
+      return Status::error(exists.err() == ENOENT ? EROFS : exists.err());
+    if (flags & QTFS_OPEN_EXCL)
+      return Status::error(EEXIST);
+    return open_existing(call, *dir, (*fd)->get(), *name, std::move(*exists), open_flags);
+  }
+  call.context->creds.umask(le32toh(body->umask));
+  auto created = create_or_find(call, (*fd)->get(), *name, *body);
+  if (!created)
+    return created.status();
+  if (created->fd)
+    return reply_created(call, *dir, *name, std::move(created->fd), open_flags);
+  return open_existing(call, *dir, (*fd)->get(), *name, std::move(created->exists), open_flags);
+}
+
+Status op_tmpfile(Call& call) {
+  const auto body = call.take<qtfs_wire_create>();
+  if (!body || body->reserved || body->name_len || !call.body.done())
+    return Status::malformed();
+  const uint32_t flags = le32toh(body->flags);
+  if (flags & ~create_flags)
+    return Status::error(EINVAL);
+  const auto dir = call.node(body->dir);
+  if (!dir)
+    return dir.status();
+  if (Status status = writable(**dir); !status)
+    return status;
+  const auto fd = call.fd_of(*dir);
+  if (!fd)
+    return fd.status();
+  if (Status status = call.act(); !status)
+    return status;
+  call.context->creds.umask(le32toh(body->umask));
+  const uint32_t open_flags = flags & ~(QTFS_OPEN_CREATE | QTFS_OPEN_EXCL | QTFS_OPEN_TRUNC);
+  const int excl = flags & QTFS_OPEN_EXCL ? O_EXCL : 0;
+  UniqueFd opened(openat(AT_FDCWD, FdPath((*fd)->get()).c_str(),
+                         native_open_flags(open_flags) | O_TMPFILE | excl | O_CLOEXEC,
+                         le32toh(body->mode) & 07777));
+  if (!opened)
+    return Status::last();
+  return reply_created(call, *dir, "", std::move(opened), open_flags);
+}
+
+Status op_release(Call& call) {
+  const auto body = call.take<qtfs_wire_release>();
+  if (!body || body->reserved || !call.body.done() || (le32toh(body->flags) & ~QTFS_RELEASE_ATTR))
+    return Status::malformed();
+  uint64_t id = le64toh(body->open);
+  if (id == QTFS_PREV)
+    id = call.compound.prev_open;
+  Ref<Open> open = call.session->opens.remove(id);
+  if (!open)
+    return Status::error(EBADF);
+  const Ref<Node> node = open->node;
+  open = {};  // closed, unless another request still uses it
+  if (!(le32toh(body->flags) & QTFS_RELEASE_ATTR))
+    return {};
+  const auto fd = call.fd_of(node);
+  if (!fd)
+    return fd.status();
+  const auto attr = fd_attr((*fd)->get(), node->synthetic);
+  if (!attr)
+    return attr.status();
+  call.reply.put(*attr);
+  return {};
+}
+
+}  // namespace qtfs

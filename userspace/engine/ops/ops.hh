@@ -1,0 +1,89 @@
+// SPDX-License-Identifier: GPL-2.0-only
+// The handlers, one per operation of qtfs/ops.h that is served, and what they share.
+#pragma once
+
+#include "engine/call.hh"
+
+namespace qtfs {
+
+// names
+Status op_lookup(Call& call);
+Status op_mkdir(Call& call);
+Status op_rmdir(Call& call);
+Status op_unlink(Call& call);
+Status op_rename(Call& call);
+Status op_link(Call& call);
+Status op_symlink(Call& call);
+Status op_mknod(Call& call);
+// attributes
+Status op_getattr(Call& call);
+Status op_setattr(Call& call);
+Status op_access(Call& call);
+Status op_readlink(Call& call);
+Status op_statfs(Call& call);
+// opens
+Status op_open(Call& call);
+Status op_create(Call& call);
+Status op_tmpfile(Call& call);
+Status op_release(Call& call);
+Status op_read(Call& call);
+Status op_write(Call& call);
+Status op_fsync(Call& call);
+Status op_fallocate(Call& call);
+Status op_seek(Call& call);
+Status op_copy(Call& call);
+Status op_readdir(Call& call);
+// extended attributes
+Status op_getxattr(Call& call);
+Status op_setxattr(Call& call);
+Status op_listxattr(Call& call);
+Status op_removexattr(Call& call);
+// of the session
+Status op_attach(Call& call);
+Status op_cred(Call& call);
+Status op_cred_put(Call& call);
+Status op_forget(Call& call);
+Status op_abandon(Call& call);
+Status op_ping(Call& call);
+Status op_push_ack(Call& call);
+Status op_compound(Call& call);
+
+// --- shared
+
+// "12" for descriptor 12: a path below the thread's working directory, /proc/self/fd. Following it
+// reaches the very object, with the caller's permissions checked against it.
+class FdPath {
+ public:
+  explicit FdPath(int fd);
+  const char* c_str() const { return text_; }
+
+ private:
+  char text_[12];
+};
+
+// EROFS where the node's export may not be changed.
+Status writable(const Node& node);
+// Attributes of a descriptor of @node, with what only the engine knows.
+qtfs_wire_attr node_attr(const struct statx& stx, bool synthetic);
+Result<qtfs_wire_attr> fd_attr(int fd, bool synthetic);
+// What the current credential may do with @fd; QTFS_MAY_*, a subset of @mask.
+uint32_t allowed(int fd, const char* name, uint32_t mask, bool readonly);
+
+struct Child {
+  Ref<Node> node;
+  qtfs_wire_entry entry{};
+};
+// The entry for the object behind @fd, found as @origin; the current credential is the caller's.
+Result<Child> grant_entry(Call& call, const Domain& domain, UniqueFd fd,
+                          const NodeTable::Origin& origin);
+// The entry for @name in @dir, which is looked up.
+Result<Child> lookup_entry(Call& call, const Ref<Node>& dir, int dir_fd, const std::string& name);
+// Looks @name up and leaves its entry in the reply.
+Status reply_entry(Call& call, const Ref<Node>& dir, int dir_fd, const std::string& name);
+
+// Registers an open of @fd; the opened part of a reply.
+Result<qtfs_wire_opened> grant_open(Call& call, const Ref<Node>& node, UniqueFd fd, uint32_t flags);
+// O_* for QTFS_OPEN_*, without creation; nothing for flags that do not exist.
+int native_open_flags(uint32_t flags);
+
+}  // namespace qtfs

@@ -1,0 +1,174 @@
+// SPDX-License-Identifier: GPL-2.0-only
+#include "engine/pool.hh"
+
+#include <signal.h>
+
+#include <algorithm>
+#include <chrono>
+
+#include "engine/dispatch.hh"
+#include "lib/log.hh"
+
+namespace qtfs {
+
+namespace {
+
+int interrupt_signal() {
+  return SIGRTMIN + 3;
+}
+
+// Its only effect is that a blocking system call returns EINTR.
+void install_handler() {
+  struct sigaction action {};
+  action.sa_handler = [](int) {};
+  sigaction(interrupt_signal(), &action, nullptr);
+}
+
+}  // namespace
+
+Pool::Pool(unsigned threads_max, Mounts& mounts, Finished finished)
+    : threads_max_(threads_max), mounts_(mounts), finished_(finished) {
+  install_handler();
+  interrupter_ = std::thread([this] { interrupt_loop(); });
+}
+
+Pool::~Pool() {
+  {
+    std::lock_guard guard(mutex_);
+    stopping_ = true;
+  }
+  work_.notify_all();
+  interrupt_.notify_all();
+  for (auto& thread : threads_)
+    thread->thread.join();
+  interrupter_.join();
+}
+
+void Pool::submit(Call& call) {
+  std::lock_guard guard(mutex_);
+  call.stage = Call::Stage::queued;
+  call.cancelled = false;
+  call.cancel_tags.clear();
+  queue_.push_back(&call);
+  if (idle_ < queue_.size() && threads_.size() < threads_max_) {
+    auto thread = std::make_unique<Thread>();
+    thread->context = std::make_unique<Context>(mounts_);
+    const auto index = static_cast<unsigned>(threads_.size());
+    threads_.push_back(std::move(thread));
+    threads_.back()->thread = std::thread([this, index] { run(index); });
+  }
+  work_.notify_one();
+}
+
+void Pool::run(unsigned index) {
+  std::unique_lock lock(mutex_);
+  Thread& self = *threads_[index];
+  lock.unlock();
+  const Status ready = self.context->creds.enter_thread();
+  lock.lock();
+  while (true) {
+    idle_++;
+    work_.wait(lock, [this] { return stopping_ || !queue_.empty(); });
+    idle_--;
+    if (queue_.empty())
+      return;
+    Call& call = *queue_.front();
+    queue_.pop_front();
+    call.stage = Call::Stage::running;
+    self.call = &call;
+    lock.unlock();
+    if (ready)
+      execute(call, *self.context);
+    else
+      call.status = ready;
+    lock.lock();
+    self.call = nullptr;
+    call.stage = Call::Stage::idle;
+    lock.unlock();
+    finished_(call);
+    lock.lock();
+  }
+}
+
+void Pool::execute(Call& call, Context& context) {
+  call.context = &context;
+  call.may_block = true;
+  call.status = run_call(call);
+  context.stats.deferred.add();
+}
+
+Pool::Cancel Pool::cancel(const Conn& conn, uint64_t tag, uint64_t cancel_tag, Call*& out) {
+  std::lock_guard guard(mutex_);
+  const auto queued = std::find_if(queue_.begin(), queue_.end(), [&](const Call* call) {
+    return call->conn == &conn && call->tag == tag;
+  });
+  if (queued != queue_.end()) {
+    out = *queued;
+    out->stage = Call::Stage::idle;
+    queue_.erase(queued);
+    return Cancel::removed;
+  }
+  for (auto& thread : threads_) {
+    Call* call = thread->call;
+    if (!call || call->conn != &conn || call->tag != tag)
+      continue;
+    call->cancelled = true;
+    call->cancel_tags.push_back(cancel_tag);
+    interrupt_.notify_one();
+    return Cancel::interrupting;
+  }
+  return Cancel::unknown;
+}
+
+void Pool::cancel_all(const Conn& conn) {
+  std::vector<Call*> removed;
+  {
+    std::lock_guard guard(mutex_);
+    for (auto& thread : threads_)
+      if (thread->call && thread->call->conn == &conn)
+        thread->call->cancelled = true;
+    const auto keep = std::stable_partition(queue_.begin(), queue_.end(),
+                                            [&](const Call* call) { return call->conn != &conn; });
+    removed.assign(keep, queue_.end());
+    queue_.erase(keep, queue_.end());
+    interrupt_.notify_one();
+  }
+  for (Call* call : removed) {
+    call->stage = Call::Stage::idle;
+    call->status = Status::error(EINTR);
+    finished_(*call);
+  }
+}
+
+// A signal that comes just before the system call is lost: so again and again, until it is out.
+bool Pool::interrupt_some() {
+  bool any = false;
+  for (auto& thread : threads_) {
+    if (!thread->call || !thread->call->cancelled)
+      continue;
+    pthread_kill(thread->thread.native_handle(), interrupt_signal());
+    any = true;
+  }
+  return any;
+}
+
+void Pool::interrupt_loop() {
+  std::unique_lock lock(mutex_);
+  while (!stopping_ || std::any_of(threads_.begin(), threads_.end(),
+                                   [](const auto& thread) { return thread->call != nullptr; })) {
+    if (interrupt_some())
+      interrupt_.wait_for(lock, std::chrono::milliseconds(1));
+    else if (stopping_)
+      interrupt_.wait_for(lock, std::chrono::milliseconds(5));
+    else
+      interrupt_.wait(lock);
+  }
+}
+
+void Pool::add_stats(Stats& sum) {
+  std::lock_guard guard(mutex_);
+  for (auto& thread : threads_)
+    thread->context->stats.add_to(sum);
+}
+
+}  // namespace qtfs

@@ -1,0 +1,63 @@
+// SPDX-License-Identifier: GPL-2.0-only
+// A bounded number of threads for requests that may block: synthetic files, FIFOs, fsync, cold
+// reads. A request that is cancelled is interrupted by a signal until it is out.
+#pragma once
+
+#include <pthread.h>
+
+#include <condition_variable>
+#include <deque>
+#include <memory>
+#include <mutex>
+#include <thread>
+#include <vector>
+
+#include "engine/call.hh"
+
+namespace qtfs {
+
+class Pool {
+ public:
+  // Gets a call back, on a thread of the pool, when it has its status.
+  using Finished = void (*)(Call& call);
+
+  Pool(unsigned threads_max, Mounts& mounts, Finished finished);
+  ~Pool();
+
+  void submit(Call& call);
+
+  enum class Cancel { unknown, removed, interrupting };
+  // @removed: it had not started; the caller of this function has it back, in @out. @interrupting:
+  // it will finish soon; @cancel_tag is then among its cancel_tags.
+  Cancel cancel(const Conn& conn, uint64_t tag, uint64_t cancel_tag, Call*& out);
+  // Interrupts everything of a connection; each call still finishes.
+  void cancel_all(const Conn& conn);
+  void add_stats(Stats& sum);
+
+ private:
+  struct Thread {
+    std::unique_ptr<Context> context;
+    std::thread thread;
+    Call* call = nullptr;  // that runs
+  };
+
+  void run(unsigned index);
+  void execute(Call& call, Context& context);
+  void interrupt_loop();
+  bool interrupt_some();
+
+  const unsigned threads_max_;
+  Mounts& mounts_;
+  const Finished finished_;
+
+  std::mutex mutex_;  // protects everything below
+  std::condition_variable work_;
+  std::condition_variable interrupt_;
+  std::deque<Call*> queue_;
+  std::vector<std::unique_ptr<Thread>> threads_;
+  unsigned idle_ = 0;
+  bool stopping_ = false;
+  std::thread interrupter_;
+};
+
+}  // namespace qtfs

@@ -1,0 +1,266 @@
+// SPDX-License-Identifier: GPL-2.0-only
+#include "engine/ring.hh"
+
+#include <liburing.h>
+#include <sys/mman.h>
+
+#include <array>
+
+#include "lib/unique_fd.hh"
+
+namespace qtfs {
+
+namespace {
+constexpr uint16_t buffer_group = 0;
+
+size_t ring_bytes(unsigned buffers) {
+  return buffers * sizeof(io_uring_buf);
+}
+}  // namespace
+
+// Buffers that the kernel picks from when bytes arrive.
+struct Ring::BufRing {
+  io_uring_buf_ring* ring = nullptr;
+  std::byte* memory = nullptr;
+  unsigned count = 0;
+  unsigned size = 0;
+
+  ~BufRing() {
+    if (ring)
+      munmap(ring, ring_bytes(count));
+    if (memory)
+      munmap(memory, size_t{count} * size);
+  }
+  void add(unsigned id, int offset) {
+    io_uring_buf_ring_add(ring, memory + size_t{id} * size, size, static_cast<uint16_t>(id),
+                          io_uring_buf_ring_mask(count), offset);
+  }
+};
+
+Result<std::unique_ptr<Ring>> Ring::open(const RingConfig& config) {
+  std::unique_ptr<Ring> ring(new Ring);
+  if (Status status = ring->setup(config); !status)
+    return status;
+  if (config.multishot && ring->setup_buffers(config).ok())
+    ring->multishot_ = ring->probe_multishot();
+  if (!ring->multishot_)
+    ring->buf_ring_.reset();
+  return ring;
+}
+
+Ring::~Ring() {
+  if (!ring_)
+    return;
+  io_uring_queue_exit(ring_.get());
+}
+
+Status Ring::setup(const RingConfig& config) {
+  // The best first; each is a proper subset of what newer kernels know.
+  static constexpr std::array<unsigned, 4> attempts = {
+      IORING_SETUP_SINGLE_ISSUER | IORING_SETUP_DEFER_TASKRUN | IORING_SETUP_SUBMIT_ALL,  // 6.1
+      IORING_SETUP_COOP_TASKRUN | IORING_SETUP_SUBMIT_ALL,                                // 5.19
+      IORING_SETUP_SUBMIT_ALL,                                                            // 5.18
+      0,
+  };
+  int ret = 0;
+  for (unsigned flags : attempts) {
+    ring_ = std::make_unique<io_uring>();
+    flags_ = flags;
+    ret = io_uring_queue_init(config.entries, ring_.get(), flags);
+    if (ret == 0)
+      return {};
+    if (ret != -EINVAL)
+      break;
+  }
+  ring_.reset();
+  return Status::error(-ret);
+}
+
+Status Ring::setup_buffers(const RingConfig& config) {
+  auto bufs = std::make_unique<BufRing>();
+  bufs->count = config.buffers;
+  bufs->size = config.buffer_size;
+  auto map = [](size_t len) {
+    return mmap(nullptr, len, PROT_READ | PROT_WRITE, MAP_ANONYMOUS | MAP_PRIVATE, -1, 0);
+  };
+  void* ring = map(ring_bytes(bufs->count));
+  if (ring == MAP_FAILED)
+    return Status::last();
+  bufs->ring = static_cast<io_uring_buf_ring*>(ring);
+  void* memory = map(size_t{bufs->count} * bufs->size);
+  if (memory == MAP_FAILED)
+    return Status::last();
+  bufs->memory = static_cast<std::byte*>(memory);
+
+  io_uring_buf_reg reg{};
+  reg.ring_addr = reinterpret_cast<uintptr_t>(bufs->ring);
+  reg.ring_entries = bufs->count;
+  reg.bgid = buffer_group;
+  const int ret = io_uring_register_buf_ring(ring_.get(), &reg, 0);
+  if (ret < 0)
+    return Status::error(-ret);
+  io_uring_buf_ring_init(bufs->ring);
+  for (unsigned i = 0; i < bufs->count; i++)
+    bufs->add(i, static_cast<int>(i));
+  io_uring_buf_ring_advance(bufs->ring, static_cast<int>(bufs->count));
+  buf_ring_ = std::move(bufs);
+  return {};
+}
+
+// No opcode tells about multishot receive: one byte over a socket pair does.
+bool Ring::probe_multishot() {
+  int fds[2];
+  if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, fds) < 0)
+    return false;
+  UniqueFd here(fds[0]);
+  UniqueFd there(fds[1]);
+  struct Seen {
+    int completions = 0;
+    bool more = false;
+    Ring* ring = nullptr;
+  } seen;
+  seen.ring = this;
+  RingOp op{[](void* self, const Completion& completion) {
+              auto* out = static_cast<Seen*>(self);
+              out->completions++;
+              out->more |= completion.more;
+              if (completion.buffer >= 0)
+                out->ring->recycle(completion.buffer);
+            },
+            &seen};
+  if (::send(there.get(), "x", 1, MSG_NOSIGNAL) != 1)
+    return false;
+  recv_multishot(here.get(), op);
+  while (seen.completions == 0)
+    if (!run())
+      return false;
+  const bool works = seen.more;
+  if (works) {
+    shutdown(there.get(), SHUT_RDWR);  // ends the operation before @op goes away
+    const int before = seen.completions;
+    while (seen.completions == before)
+      if (!run())
+        return false;
+  }
+  return works;
+}
+
+io_uring_sqe* Ring::sqe(RingOp* op) {
+  io_uring_sqe* entry = io_uring_get_sqe(ring_.get());
+  while (!entry) {
+    io_uring_submit(ring_.get());
+    entry = io_uring_get_sqe(ring_.get());
+  }
+  io_uring_prep_nop(entry);
+  io_uring_sqe_set_data(entry, op);
+  return entry;
+}
+
+void Ring::accept(int fd, RingOp& op) {
+  io_uring_sqe* entry = sqe(&op);
+  if (multishot_)
+    io_uring_prep_multishot_accept(entry, fd, nullptr, nullptr, SOCK_CLOEXEC);
+  else
+    io_uring_prep_accept(entry, fd, nullptr, nullptr, SOCK_CLOEXEC);
+  io_uring_sqe_set_data(entry, &op);
+}
+
+void Ring::recv_multishot(int fd, RingOp& op) {
+  io_uring_sqe* entry = sqe(&op);
+  io_uring_prep_recv_multishot(entry, fd, nullptr, 0, 0);
+  entry->flags |= IOSQE_BUFFER_SELECT;
+  entry->buf_group = buffer_group;
+  io_uring_sqe_set_data(entry, &op);
+}
+
+void Ring::recv_select(int fd, RingOp& op) {
+  io_uring_sqe* entry = sqe(&op);
+  io_uring_prep_recv(entry, fd, nullptr, 0, 0);
+  entry->flags |= IOSQE_BUFFER_SELECT;
+  entry->buf_group = buffer_group;
+  io_uring_sqe_set_data(entry, &op);
+}
+
+void Ring::recv_into(int fd, std::span<std::byte> to, bool all, RingOp& op) {
+  io_uring_sqe* entry = sqe(&op);
+  io_uring_prep_recv(entry, fd, to.data(), to.size(), all ? MSG_WAITALL : 0);
+  io_uring_sqe_set_data(entry, &op);
+}
+
+void Ring::sendmsg(int fd, const msghdr& message, RingOp& op) {
+  io_uring_sqe* entry = sqe(&op);
+  io_uring_prep_sendmsg(entry, fd, &message, MSG_NOSIGNAL | MSG_WAITALL);
+  io_uring_sqe_set_data(entry, &op);
+}
+
+void Ring::read(int fd, std::span<std::byte> to, RingOp& op) {
+  io_uring_sqe* entry = sqe(&op);
+  io_uring_prep_read(entry, fd, to.data(), static_cast<unsigned>(to.size()), 0);
+  io_uring_sqe_set_data(entry, &op);
+}
+
+void Ring::timeout(unsigned seconds, RingOp& op) {
+  // Read by the kernel when it is submitted, which may be after this returns.
+  static thread_local __kernel_timespec interval{};
+  interval.tv_sec = seconds;
+  io_uring_sqe* entry = sqe(&op);
+  io_uring_prep_timeout(entry, &interval, 0, 0);
+  io_uring_sqe_set_data(entry, &op);
+}
+
+void Ring::cancel(RingOp& op) {
+  io_uring_sqe* entry = sqe(nullptr);
+  io_uring_prep_cancel(entry, &op, 0);
+  io_uring_sqe_set_data(entry, nullptr);
+}
+
+std::span<std::byte> Ring::buffer(int id) {
+  return {buf_ring_->memory + static_cast<size_t>(id) * buf_ring_->size, buf_ring_->size};
+}
+
+void Ring::recycle(int id) {
+  buf_ring_->add(static_cast<unsigned>(id), 0);
+  io_uring_buf_ring_advance(buf_ring_->ring, 1);
+}
+
+void Ring::complete(uint64_t data, int result, unsigned flags) {
+  auto* op = reinterpret_cast<RingOp*>(static_cast<uintptr_t>(data));
+  if (result == -ENOBUFS)
+    out_of_buffers_.fetch_add(1, std::memory_order_relaxed);
+  if (!op)
+    return;  // of a cancellation: the cancelled operation completes itself
+  Completion completion;
+  completion.result = result;
+  completion.more = (flags & IORING_CQE_F_MORE) != 0;
+  if (flags & IORING_CQE_F_BUFFER)
+    completion.buffer = static_cast<int>(flags >> IORING_CQE_BUFFER_SHIFT);
+  op->done(op->self, completion);
+}
+
+Status Ring::run() {
+  const int ret = io_uring_submit_and_wait(ring_.get(), 1);
+  if (ret < 0 && ret != -EINTR && ret != -EBUSY && ret != -EAGAIN)
+    return Status::error(-ret);
+  std::array<io_uring_cqe*, 64> batch;
+  while (true) {
+    const unsigned count =
+        io_uring_peek_batch_cqe(ring_.get(), batch.data(), static_cast<unsigned>(batch.size()));
+    for (unsigned i = 0; i < count; i++)
+      complete(batch[i]->user_data, batch[i]->res, batch[i]->flags);
+    io_uring_cq_advance(ring_.get(), count);
+    if (count < batch.size())
+      return {};
+  }
+}
+
+std::string Ring::describe() const {
+  std::string text = "io_uring";
+  if (flags_ & IORING_SETUP_DEFER_TASKRUN)
+    text += " defer_taskrun single_issuer";
+  else if (flags_ & IORING_SETUP_COOP_TASKRUN)
+    text += " coop_taskrun";
+  text += multishot_ ? " multishot accept+recv, provided buffers" : " single-shot accept+recv";
+  return text;
+}
+
+}  // namespace qtfs

@@ -1,0 +1,88 @@
+// SPDX-License-Identifier: GPL-2.0-only
+#include "engine/session.hh"
+
+namespace qtfs {
+
+namespace {
+constexpr size_t domains_max = 256;
+}
+
+Status CredTable::put(uint32_t id, Ref<const Cred> cred) {
+  std::lock_guard guard(mutex_);
+  if (!creds_.contains(id) && creds_.size() >= QTFS_CREDS_MAX)
+    return Status::error(ENFILE);
+  creds_[id] = std::move(cred);
+  return {};
+}
+
+void CredTable::remove(uint32_t id) {
+  std::lock_guard guard(mutex_);
+  creds_.erase(id);
+}
+
+Ref<const Cred> CredTable::find(uint32_t id) {
+  std::lock_guard guard(mutex_);
+  const auto found = creds_.find(id);
+  return found == creds_.end() ? Ref<const Cred>() : found->second;
+}
+
+Session::Session(uint16_t life, const Limits& limits, const Exports& exports_, FdBudget& budget)
+    : exports(exports_), nodes(life, limits.nodes_max, budget), opens(life, limits.opens_max) {}
+
+Result<const Domain*> Session::domain(const Export& exported, bool readonly) {
+  readonly |= exported.readonly;
+  std::lock_guard guard(mutex_);
+  for (const Domain& domain : domains_)
+    if (domain.exported == &exported && domain.readonly == readonly)
+      return &domain;
+  if (domains_.size() >= domains_max)
+    return Status::error(ENFILE);
+  domains_.push_back({&exported, readonly, static_cast<uint32_t>(domains_.size())});
+  return &domains_.back();
+}
+
+SessionTable::SessionTable(uint16_t life, const Limits& limits, const Exports& exports)
+    : life_(life), limits_(limits), exports_(exports) {
+  budget_.max = limits.fds_max;
+}
+
+Result<std::shared_ptr<Session>> SessionTable::create(const Digest& secret) {
+  auto session = std::make_shared<Session>(life_, limits_, exports_, budget_);
+  fill_random(session->id);
+  session->secret = secret;
+  session->connections = 1;
+  std::lock_guard guard(mutex_);
+  if (sessions_.size() >= limits_.sessions_max)
+    return Status::error(ENFILE);
+  sessions_.emplace(session->id, session);
+  return session;
+}
+
+std::shared_ptr<Session> SessionTable::find(const SessionId& id) {
+  std::lock_guard guard(mutex_);
+  const auto found = sessions_.find(id);
+  return found == sessions_.end() ? nullptr : found->second;
+}
+
+Status SessionTable::join(const std::shared_ptr<Session>& session) {
+  std::lock_guard guard(mutex_);
+  if (session->connections == 0)
+    return Status::error(ESTALE);
+  if (session->connections >= limits_.session_connections_max)
+    return Status::error(EMFILE);
+  session->connections++;
+  return {};
+}
+
+void SessionTable::leave(const std::shared_ptr<Session>& session) {
+  std::lock_guard guard(mutex_);
+  if (--session->connections == 0)
+    sessions_.erase(session->id);
+}
+
+size_t SessionTable::size() {
+  std::lock_guard guard(mutex_);
+  return sessions_.size();
+}
+
+}  // namespace qtfs

@@ -1,0 +1,81 @@
+// SPDX-License-Identifier: GPL-2.0-only
+// One client: what it knows and holds, over all its connections. Ends with the last of them.
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <deque>
+#include <map>
+#include <memory>
+#include <mutex>
+#include <unordered_map>
+
+#include "engine/node.hh"
+#include "engine/open.hh"
+#include "lib/config.hh"
+#include "lib/crypto.hh"
+
+namespace qtfs {
+
+using SessionId = std::array<std::byte, QTFS_SESSION_ID_LEN>;
+
+// The credentials of a session, by the client's numbers.
+class CredTable {
+ public:
+  Status put(uint32_t id, Ref<const Cred> cred);
+  void remove(uint32_t id);
+  Ref<const Cred> find(uint32_t id);
+
+ private:
+  std::mutex mutex_;  // protects creds_
+  std::unordered_map<uint32_t, Ref<const Cred>> creds_;
+};
+
+class Session {
+ public:
+  Session(uint16_t life, const Limits& limits, const Exports& exports, FdBudget& budget);
+
+  SessionId id{};
+  Digest secret{};  // for JOIN and RESUME
+  uint16_t epoch = 1;
+  const Exports& exports;
+
+  // The node table's nodes name domains; it goes first.
+  Result<const Domain*> domain(const Export& exported, bool readonly);
+
+ private:
+  std::mutex mutex_;  // protects domains_
+  std::deque<Domain> domains_;
+
+ public:
+  CredTable creds;
+  NodeTable nodes;
+  OpenTable opens;
+
+  uint32_t connections = 0;  // protected by the lock of SessionTable
+};
+
+class SessionTable {
+ public:
+  SessionTable(uint16_t life, const Limits& limits, const Exports& exports);
+
+  // A new session with one connection; ENFILE over the limit.
+  Result<std::shared_ptr<Session>> create(const Digest& secret);
+  std::shared_ptr<Session> find(const SessionId& id);
+  // One more connection for a session that still has one.
+  Status join(const std::shared_ptr<Session>& session);
+  void leave(const std::shared_ptr<Session>& session);
+  size_t size();
+  uint16_t life() const { return life_; }
+  FdBudget& budget() { return budget_; }
+
+ private:
+  const uint16_t life_;
+  const Limits limits_;
+  const Exports& exports_;
+  FdBudget budget_;
+  std::mutex mutex_;  // protects sessions_
+  std::map<SessionId, std::shared_ptr<Session>> sessions_;
+};
+
+}  // namespace qtfs

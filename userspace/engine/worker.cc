@@ -1,0 +1,274 @@
+// SPDX-License-Identifier: GPL-2.0-only
+#include "engine/worker.hh"
+
+#include <sys/eventfd.h>
+
+#include <algorithm>
+#include <future>
+
+#include "engine/listener.hh"
+
+namespace qtfs {
+
+namespace {
+constexpr size_t free_calls_max = 64;
+}
+
+struct Worker::Listener {
+  UniqueFd fd;
+  RingOp op;
+  Worker* worker = nullptr;
+  bool armed = false;
+
+  void arm() {
+    armed = true;
+    worker->ring().accept(fd.get(), op);
+  }
+  void on_accept(const Completion& completion) {
+    if (!completion.more)
+      armed = false;
+    if (completion.result >= 0) {
+      UniqueFd conn(completion.result);
+      auto& workers = *worker->workers_;
+      Worker& target = *workers[worker->next_worker_++ % workers.size()];
+      std::string peer = peer_name(conn.get());
+      if (&target == worker)
+        target.add_conn(std::move(conn), std::move(peer));
+      else
+        target.adopt(std::move(conn), std::move(peer));
+    } else if (completion.result == -EMFILE || completion.result == -ENFILE) {
+      log::warning("no descriptor for a connection");
+      if (!armed)
+        return;  // again at the next tick
+    }
+    if (!armed && !worker->draining_)
+      arm();
+  }
+};
+
+Worker::Worker(Shared& shared) : shared_(shared), context_(shared.mounts) {
+  event_op_ = {[](void* self, const Completion&) { static_cast<Worker*>(self)->on_wake(); }, this};
+  tick_op_ = {[](void* self, const Completion&) { static_cast<Worker*>(self)->on_tick(); }, this};
+}
+
+Worker::~Worker() {
+  if (thread_.joinable())
+    thread_.join();
+}
+
+Status Worker::start() {
+  event_.reset(eventfd(0, EFD_CLOEXEC));
+  if (!event_)
+    return Status::last();
+  std::promise<void> ready;
+  running_ = true;
+  thread_ = std::thread([this, &ready] {
+    // The ring belongs to the thread that made it.
+    start_status_ = context_.creds.enter_thread();
+    if (start_status_) {
+      auto ring = Ring::open(
+          {.entries = shared_.config.ring_entries, .multishot = shared_.config.multishot});
+      if (ring)
+        ring_ = std::move(*ring);
+      else
+        start_status_ = ring.status();
+    }
+    const bool up = start_status_.ok();
+    ready.set_value();
+    if (up)
+      run();
+    running_.store(false, std::memory_order_release);
+  });
+  ready.get_future().wait();
+  return start_status_;
+}
+
+void Worker::join() {
+  if (thread_.joinable())
+    thread_.join();
+}
+
+void Worker::run() {
+  arm_wake();
+  arm_tick();
+  loop();
+  // The ring goes away on its own thread, with nothing under way.
+  conns_.clear();
+  ring_.reset();
+}
+
+void Worker::loop() {
+  while (!draining_ || !conns_.empty() || event_armed_ || tick_armed_ ||
+         std::any_of(listeners_.begin(), listeners_.end(), [](auto& l) { return l->armed; })) {
+    if (Status status = ring_->run(); !status) {
+      log::error("io_uring: {}", std::strerror(status.err()));
+      return;
+    }
+    bury();
+    if (draining_ && conns_.empty()) {
+      if (event_armed_)
+        ring_->cancel(event_op_);
+      if (tick_armed_)
+        ring_->cancel(tick_op_);
+    }
+  }
+}
+
+void Worker::wake() {
+  const uint64_t one = 1;
+  if (::write(event_.get(), &one, sizeof(one)) < 0)
+    log::error("eventfd: {}", std::strerror(errno));
+}
+
+void Worker::arm_wake() {
+  event_armed_ = true;
+  ring_->read(event_.get(), std::as_writable_bytes(std::span(&event_value_, 1)), event_op_);
+}
+
+void Worker::arm_tick() {
+  tick_armed_ = true;
+  ring_->timeout(1, tick_op_);
+}
+
+void Worker::on_wake() {
+  event_armed_ = false;
+  Mail mail;
+  {
+    std::lock_guard guard(mail_mutex_);
+    std::swap(mail, mail_);
+  }
+  for (auto& [fd, peer] : mail.conns)
+    add_conn(std::move(fd), std::move(peer));
+  for (UniqueFd& fd : mail.listeners) {
+    auto made = std::make_unique<Listener>();
+    made->fd = std::move(fd);
+    made->worker = this;
+    made->op = {[](void* self, const Completion& c) { static_cast<Listener*>(self)->on_accept(c); },
+                made.get()};
+    made->arm();
+    listeners_.push_back(std::move(made));
+  }
+  for (Call* call : mail.calls)
+    call->conn->finished(*call);
+  if (mail.drain)
+    begin_drain();
+  if (mail.abort)
+    for (auto& conn : conns_)
+      conn->close();
+  if (mail.abort)
+    for (auto& conn : conns_)
+      if (conn->gone())
+        reap(*conn);
+  if (!draining_ || !conns_.empty())
+    arm_wake();
+}
+
+void Worker::on_tick() {
+  tick_armed_ = false;
+  for (auto& conn : conns_)
+    conn->tick();
+  for (auto& listener : listeners_)
+    if (!listener->armed && !draining_)
+      listener->arm();
+  if (!draining_ || !conns_.empty())
+    arm_tick();
+}
+
+void Worker::add_conn(UniqueFd fd, std::string peer) {
+  if (draining_)
+    return;
+  if (shared_.connections.fetch_add(1) >= shared_.config.limits.connections_max) {
+    shared_.connections.fetch_sub(1);
+    context_.stats.refused.add();
+    return;
+  }
+  context_.stats.accepted.add();
+  log::debug("{}: connected", peer);
+  conns_.push_back(std::make_unique<Conn>(*this, std::move(fd), std::move(peer)));
+  conns_.back()->start();
+}
+
+void Worker::begin_drain() {
+  draining_ = true;
+  for (auto& listener : listeners_)
+    if (listener->armed)
+      ring_->cancel(listener->op);
+  for (auto& conn : conns_)
+    conn->drain();
+}
+
+void Worker::reap(Conn& conn) {
+  if (std::find(dead_.begin(), dead_.end(), &conn) == dead_.end())
+    dead_.push_back(&conn);
+}
+
+void Worker::bury() {
+  for (Conn* conn : dead_) {
+    log::debug("{}: closed", conn->peer());
+    context_.stats.closed.add();
+    shared_.connections.fetch_sub(1);
+    std::erase_if(conns_, [conn](const auto& owned) { return owned.get() == conn; });
+  }
+  dead_.clear();
+}
+
+Call& Worker::take_call() {
+  if (free_calls_.empty())
+    return *new Call;
+  Call* call = free_calls_.back().release();
+  free_calls_.pop_back();
+  return *call;
+}
+
+void Worker::give_call(Call& call) {
+  std::unique_ptr<Call> owned(&call);
+  if (call.frame)
+    context_.buffers.give(std::move(call.frame));
+  if (free_calls_.size() >= free_calls_max)
+    return;
+  call.reset();
+  free_calls_.push_back(std::move(owned));
+}
+
+void Worker::adopt(UniqueFd fd, std::string peer) {
+  {
+    std::lock_guard guard(mail_mutex_);
+    mail_.conns.emplace_back(std::move(fd), std::move(peer));
+  }
+  wake();
+}
+
+void Worker::finished(Call& call) {
+  {
+    std::lock_guard guard(mail_mutex_);
+    mail_.calls.push_back(&call);
+  }
+  wake();
+}
+
+void Worker::listen(UniqueFd fd, const std::vector<std::unique_ptr<Worker>>& workers) {
+  workers_ = &workers;
+  {
+    std::lock_guard guard(mail_mutex_);
+    mail_.listeners.push_back(std::move(fd));
+  }
+  wake();
+}
+
+void Worker::drain() {
+  {
+    std::lock_guard guard(mail_mutex_);
+    mail_.drain = true;
+  }
+  wake();
+}
+
+void Worker::abort() {
+  {
+    std::lock_guard guard(mail_mutex_);
+    mail_.abort = true;
+  }
+  wake();
+}
+
+}  // namespace qtfs

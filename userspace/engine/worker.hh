@@ -1,0 +1,114 @@
+// SPDX-License-Identifier: GPL-2.0-only
+// One thread, one ring, its connections.
+#pragma once
+
+#include <memory>
+#include <mutex>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "engine/conn.hh"
+#include "engine/context.hh"
+#include "engine/pool.hh"
+#include "engine/ring.hh"
+#include "lib/log.hh"
+
+namespace qtfs {
+
+// What the workers share.
+struct Shared {
+  const Config& config;
+  const Exports& exports;
+  const std::vector<std::byte>& psk;
+  Mounts& mounts;
+  SessionTable& sessions;
+  Pool& pool;
+  log::RateLimit protocol_log;
+  log::RateLimit auth_log;
+  std::atomic<uint32_t> connections{0};
+};
+
+class Worker {
+ public:
+  explicit Worker(Shared& shared);
+  ~Worker();
+
+  // The thread has its ring when this returns.
+  Status start();
+  // From any thread:
+  void adopt(UniqueFd fd, std::string peer);
+  void finished(Call& call);
+  // Accepts on @fd and hands connections to @workers in turn.
+  void listen(UniqueFd fd, const std::vector<std::unique_ptr<Worker>>& workers);
+  // No more connections and requests; the thread ends when the last connection is gone.
+  void drain();
+  // Ends now what is still there.
+  void abort();
+  bool running() const { return running_.load(std::memory_order_acquire); }
+  void join();
+
+  // For its connections, on its thread:
+  Ring& ring() { return *ring_; }
+  Pool& pool() { return shared_.pool; }
+  Context& context() { return context_; }
+  const Limits& limits() const { return shared_.config.limits; }
+  const Exports& exports() const { return shared_.exports; }
+  Door door() { return {shared_.sessions, shared_.config.limits, shared_.psk}; }
+  log::RateLimit& protocol_log() { return shared_.protocol_log; }
+  log::RateLimit& auth_log() { return shared_.auth_log; }
+  Call& take_call();
+  void give_call(Call& call);
+  void reap(Conn& conn);
+
+  const Stats& stats() const { return context_.stats; }
+  std::string describe() const { return ring_->describe(); }
+
+ private:
+  struct Listener;
+  struct Mail {
+    std::vector<std::pair<UniqueFd, std::string>> conns;
+    std::vector<Call*> calls;
+    std::vector<UniqueFd> listeners;
+    bool drain = false;
+    bool abort = false;
+  };
+
+  void run();
+  void loop();
+  void wake();
+  void arm_wake();
+  void arm_tick();
+  void on_wake();
+  void on_tick();
+  void add_conn(UniqueFd fd, std::string peer);
+  void begin_drain();
+  void bury();
+
+  Shared& shared_;
+  Context context_;
+  std::unique_ptr<Ring> ring_;
+  std::thread thread_;
+  std::atomic<bool> running_{false};
+  Status start_status_;
+
+  UniqueFd event_;
+  uint64_t event_value_ = 0;
+  RingOp event_op_;
+  RingOp tick_op_;
+  bool tick_armed_ = false;
+  bool event_armed_ = false;
+
+  std::mutex mail_mutex_;  // protects mail_
+  Mail mail_;
+
+  std::vector<std::unique_ptr<Conn>> conns_;
+  std::vector<Conn*> dead_;
+  std::vector<std::unique_ptr<Listener>> listeners_;
+  const std::vector<std::unique_ptr<Worker>>* workers_ = nullptr;
+  size_t next_worker_ = 0;
+  std::vector<std::unique_ptr<Call>> free_calls_;
+  bool draining_ = false;
+};
+
+}  // namespace qtfs
