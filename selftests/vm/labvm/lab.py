@@ -27,6 +27,11 @@ until grep -qs ':%(port)04X 0\\+:0000 0A' /proc/net/tcp /proc/net/tcp6; do
 	[ -d /proc/$! ] || { cat /run/qtfs-engine.log; exit 1; }
 	sleep 0.05
 done
+[ -d /proc/$! ] || { cat /run/qtfs-engine.log; exit 1; }
+"""
+ENGINE_STATE = r"""
+echo "the engine, $([ -d /proc/$(cat /run/qtfs-engine.pid) ] && echo alive || echo gone):"
+tail -n 20 /run/qtfs-engine.log
 """
 
 
@@ -128,6 +133,13 @@ class Lab:
             "loading the module", f"insmod $QTFS_KO qtfs_server_ip=$QTFS_HOST_IP "
             f"qtfs_server_port={PORT} qtfs_log_level=WARN; status=$?; "
             "[ $status = 0 ] || dmesg | tail -n 20; exit $status", env=self.env)
+        try:
+            self.mount_tree()
+        except LabError as e:
+            raise LabError(f"{e}\n{self.host.link.shell(ENGINE_STATE)[1]}") from e
+
+    def mount_tree(self):
+        o = self.options
         extra = f"-o {shlex.quote(o.mount_options)}" if o.mount_options else ""
         self.dpu.link.must(
             "mounting", f"mount -t qtfs / /mnt/host {extra}; status=$?; "

@@ -34,7 +34,8 @@ def parse(argv):
     p.add_argument("--one", action="store_true", help="one virtual machine is both ends")
     p.add_argument("--timeout", type=float, default=600, metavar="S", help="for COMMAND (600)")
     p.add_argument("--memory", type=mebibytes, metavar="M", help="of each machine, in MiB")
-    p.add_argument("--smp", type=int, metavar="N", help="processors of each (1; 2 with --one)")
+    p.add_argument("--smp", type=int, default=1, metavar="N",
+                   help="processors of each (1), which take turns")
     p.add_argument("--engine-args", default="", metavar="ARGS", help="more arguments of the engine")
     p.add_argument("--mount-options", default="", metavar="OPTS", help="for mount -o")
     p.add_argument("--results", metavar="DIR", help="a folder, to appear writable as /results")
@@ -59,8 +60,6 @@ def mebibytes(text):
 
 
 def complete(o):
-    if o.smp is None:
-        o.smp = 2 if o.one else 1
     if o.host_kernel is None:
         o.host_kernel = "6.12" if o.kernel == "debug" else o.kernel
     if o.memory is None:

@@ -20,6 +20,12 @@ CPU_FAST = "max,la57=off,erms=off,pku=off,smap=off,smep=off"
 CPU_DEBUG = "max,la57=off,erms=off,pku=off"
 
 
+# Processors that really run at once may execute an instruction that the kernel
+# is just patching (its static keys), which the emulation gets wrong: an oops.
+def threads(processors):
+    return "multi" if processors == 1 else "single"
+
+
 def die_with_parent():
     """QEMU must not outlive a lab that was killed."""
     ctypes.CDLL(None).prctl(1, signal.SIGKILL)  # PR_SET_PDEATHSIG
@@ -60,7 +66,7 @@ class Vm:
         args = ["qemu-system-x86_64", "-name", self.name, "-nodefaults", "-no-user-config",
                 "-display", "none", "-no-reboot",
                 "-machine", "q35,usb=off,sata=off,smbus=off,vmport=off", "-m", str(o.memory),
-                "-accel", "tcg,thread=multi", "-smp", str(o.smp),
+                "-accel", f"tcg,thread={threads(o.smp)}", "-smp", str(o.smp),
                 "-cpu", CPU_DEBUG if self.kernel.is_debug else CPU_FAST,
                 "-kernel", f"{self.kernel.dir}/vmlinux",
                 "-initrd", f"{self.kernel.dir}/initrd.gz",
