@@ -56,11 +56,11 @@ constexpr Attribute attributes[] = {
 constexpr std::array<std::string_view, 8> superblock_flags = {
     "ro", "rw", "sync", "async", "dirsync", "lazytime", "nolazytime", "mand"};
 
-// For mount(8), systemd and the boot scripts.
-constexpr std::array<std::string_view, 21> ignored = {
-    "defaults", "auto",    "noauto", "user",    "nouser",  "users",    "nousers",
-    "owner",    "noowner", "group",  "nogroup", "_netdev", "_rnetdev", "nofail",
-    "comment",  "uhelper", "helper", "silent",  "loud",    "nomand",   "pamconsole"};
+// For mount(8), systemd and the boot scripts; addr= is what the kernel shows of a mount.
+constexpr std::array<std::string_view, 22> ignored = {
+    "addr",    "defaults", "auto",   "noauto",  "user",    "nouser",    "users",  "nousers",
+    "owner",   "noowner",  "group",  "nogroup", "_netdev", "_rnetdev",  "nofail", "comment",
+    "uhelper", "helper",   "silent", "loud",    "nomand",  "pamconsole"};
 
 bool is_ignored(std::string_view key) {
   return key.starts_with("x-") || key.starts_with("X-") ||

@@ -42,7 +42,8 @@ TEST(ParseOptions, OwnOptionsDoNotReachTheFilesystem) {
 
 TEST(ParseOptions, WhatIsForMountAndSystemdIsIgnored) {
   const auto options = parse_options(
-      "defaults,_netdev,nofail,noauto,x-systemd.automount,X-mount.mkdir,comment=a,user=joe");
+      "addr=10.0.0.1:1,defaults,_netdev,nofail,noauto,x-systemd.automount,X-mount.mkdir,comment=a,"
+      "user=joe");
   EXPECT_EQ(shown(options.filesystem), "");
 }
 
