@@ -107,6 +107,15 @@ struct MessageFree {
   void operator()(nl_msg* msg) const { nlmsg_free(msg); }
 };
 
+// The kernel's words; for what it refuses without any, ours.
+std::string error_text(const Exchange& exchange) {
+  if (!exchange.text.empty())
+    return exchange.text;
+  if (exchange.err == EPERM)
+    return "Operation not permitted: it needs CAP_NET_ADMIN";
+  return std::strerror(exchange.err);
+}
+
 [[noreturn]] void fail(int err, const std::string& what) {
   throw Error(err, what + ": " + std::strerror(err));
 }
@@ -240,7 +249,7 @@ std::vector<Bytes> Family::transact(uint8_t command, int flags, const Request& r
   while (!exchange.done && err >= 0)
     err = nl_recvmsgs(sock_.get(), cb.get());
   if (exchange.err)
-    throw Error(exchange.err, exchange.text.empty() ? std::strerror(exchange.err) : exchange.text);
+    throw Error(exchange.err, error_text(exchange));
   if (err < 0)
     throw Error(EIO, std::string("netlink: ") + nl_geterror(err));
   return std::move(exchange.messages);
