@@ -48,6 +48,7 @@ static void stream_state_change(struct sock *sk)
 	link = sk->sk_user_data;
 	if (link) {
 		link->saved.state_change(sk);
+		wake_up_all(&link->state_wq);
 		link->readable(link);
 		link->writable(link);
 	}
@@ -92,12 +93,12 @@ static bool stream_connecting(const struct sock *sk)
 	return state == TCP_SYN_SENT && !READ_ONCE(sk->sk_err);
 }
 
-static int stream_wait_connected(struct socket *sock, long timeout)
+static int stream_wait_connected(struct qtfs_link *link, long timeout)
 {
-	struct sock *sk = sock->sk;
+	struct sock *sk = link->sock->sk;
 	long left;
 
-	left = wait_event_killable_timeout(*sk_sleep(sk),
+	left = wait_event_killable_timeout(link->state_wq,
 					   !stream_connecting(sk), timeout);
 	if (left < 0)
 		return -EINTR;
@@ -115,6 +116,7 @@ int qtfs_stream_connect(struct qtfs_link *link, struct socket *sock,
 	int err;
 
 	link->sock = sock;
+	init_waitqueue_head(&link->state_wq);
 	/* Writeback sends and receives: reclaim must not come back to us. */
 	sock->sk->sk_allocation = GFP_NOFS;
 	qtfs_sk_own_frag(sock->sk);
@@ -123,7 +125,7 @@ int qtfs_stream_connect(struct qtfs_link *link, struct socket *sock,
 	err = sock->ops->connect(sock, (struct sockaddr *)&addr, to->addr_len,
 				 O_NONBLOCK);
 	if (err == -EINPROGRESS)
-		err = stream_wait_connected(sock, timeout);
+		err = stream_wait_connected(link, timeout);
 	return err;
 }
 

@@ -9,6 +9,7 @@
 #include <linux/socket.h>
 #include <linux/types.h>
 #include <linux/uio.h>
+#include <linux/wait.h>
 
 struct net;
 struct socket;
@@ -33,6 +34,8 @@ struct qtfs_endpoint {
  * @readable: bytes (or the end) may be read; any context, does not sleep
  * @writable: bytes may be written again after -EAGAIN; likewise
  * @local: the peer is this very machine
+ * @state_wq: stream transports: woken by changes of the socket's state (its own
+ *	queue wakes interruptible waiters only)
  * @sock: stream transports: the socket
  * @saved: stream transports: the socket's own callbacks
  */
@@ -41,6 +44,7 @@ struct qtfs_link {
 	void (*readable)(struct qtfs_link *link);
 	void (*writable)(struct qtfs_link *link);
 	bool local;
+	wait_queue_head_t state_wq;
 	struct socket *sock;
 	struct {
 		void (*data_ready)(struct sock *sk);
