@@ -52,6 +52,12 @@ constexpr Attribute attributes[] = {
     {"group", user_attributes, 0},
 };
 
+// mount(8) gives a remount all options that shall hold, without those that are the default:
+// what is not named is taken back. Access times stay as they are unless named.
+constexpr uint64_t replaced_by_remount = MOUNT_ATTR_RDONLY | MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV |
+                                         MOUNT_ATTR_NOEXEC | MOUNT_ATTR_NODIRATIME |
+                                         MOUNT_ATTR_NOSYMFOLLOW;
+
 // Flags of any superblock, which the kernel takes for every filesystem.
 constexpr std::array<std::string_view, 8> superblock_flags = {
     "ro", "rw", "sync", "async", "dirsync", "lazytime", "nolazytime", "mand"};
@@ -139,6 +145,8 @@ Options parse_options(std::string_view text) {
     if (flag || !(attribute || is_ignored(option.key)))
       options.filesystem.push_back(std::move(option));
   }
+  if (options.remount)
+    options.attributes_clear |= replaced_by_remount & ~options.attributes;
   return options;
 }
 

@@ -62,12 +62,14 @@ TEST(ParseOptions, LaterAttributesOverrideEarlierOnes) {
   EXPECT_EQ(shown(ro.filesystem), "[ro]");
 }
 
-TEST(ParseOptions, RemountClearsWhatIsTakenBack) {
-  const auto options = parse_options("remount,rw,suid,noatime");
+TEST(ParseOptions, RemountTakesBackWhatIsNotNamed) {
+  const auto options = parse_options("remount,rw,nodev,noatime");
   EXPECT_TRUE(options.remount);
-  EXPECT_EQ(options.attributes, uint64_t{MOUNT_ATTR_NOATIME});
+  EXPECT_EQ(options.attributes, uint64_t{MOUNT_ATTR_NODEV | MOUNT_ATTR_NOATIME});
   EXPECT_EQ(options.attributes_clear,
-            uint64_t{MOUNT_ATTR_RDONLY | MOUNT_ATTR_NOSUID | MOUNT_ATTR__ATIME});
+            uint64_t{MOUNT_ATTR_RDONLY | MOUNT_ATTR_NOSUID | MOUNT_ATTR_NOEXEC |
+                     MOUNT_ATTR_NODIRATIME | MOUNT_ATTR_NOSYMFOLLOW | MOUNT_ATTR__ATIME});
+  EXPECT_EQ(parse_options("remount,ro").attributes_clear & MOUNT_ATTR__ATIME, 0u);
 }
 
 }  // namespace
