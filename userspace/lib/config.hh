@@ -42,4 +42,11 @@ struct Config {
   Limits limits;
 };
 
+// Reads a TOML file over what @config holds. @error is one line that names file, line and key.
+Status load_config(const std::string& path, Config& config, std::string& error);
+// PATH[,ro][,rw][,dev][,name=NAME]
+Result<ExportConfig> parse_export(const std::string& text, std::string& error);
+// Numbers that make no sense.
+Status check_config(const Config& config, std::string& error);
+
 }  // namespace qtfs
