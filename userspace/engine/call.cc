@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
 #include "engine/call.hh"
 
+#include <linux/capability.h>
+
 namespace qtfs {
 
 void Call::reset() {
@@ -37,6 +39,11 @@ Result<Ref<Node>> Call::node(uint64_t wire_id) const {
   Ref<Node> found = session->nodes.find(id);
   if (!found)
     return Status::error(ESTALE);
+  if (found->guard == Guard::guarded) {
+    const Ref<const Cred> caller = session->creds.find(cred_id);
+    if (!caller || !(caller->caps & uint64_t{1} << CAP_SYS_PTRACE))
+      return Status::error(EACCES);
+  }
   return found;
 }
 

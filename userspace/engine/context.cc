@@ -40,6 +40,7 @@ FsKind FsKinds::get(int fd, uint64_t dev) {
   const auto magic = static_cast<uint64_t>(fs.f_type) & 0xffffffffu;
   FsKind kind;
   kind.synthetic = std::find(synthetic.begin(), synthetic.end(), magic) != synthetic.end();
+  kind.proc = magic == PROC_SUPER_MAGIC;
   kind.memory = magic == TMPFS_MAGIC || magic == RAMFS_MAGIC || magic == HUGETLBFS_MAGIC;
   kinds_.emplace(dev, kind);
   return kind;

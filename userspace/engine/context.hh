@@ -15,6 +15,7 @@ namespace qtfs {
 // What a filesystem is like, by its magic number.
 struct FsKind {
   bool synthetic = false;  // procfs and the like
+  bool proc = false;       // procfs
   bool memory = false;     // reading never waits for a device
 };
 

@@ -72,7 +72,11 @@ Status run_call(Call& call) {
   const OpInfo& info = op_info(call.op);
   if (!info.run)
     return Status::error(EOPNOTSUPP);
-  return info.run(call);
+  const Reader whole = call.body;
+  const Status status = info.run(call);
+  if (status.is_deferred())
+    call.body = whole;
+  return status;
 }
 
 }  // namespace qtfs

@@ -78,7 +78,7 @@ Status Handshake::hello(Call& call, Bytes raw) {
   rep.magic = htole32(QTFS_WIRE_MAGIC);
   rep.version = htole16(QTFS_WIRE_VERSION);
   rep.features = 0;
-  rep.life = htole32(door_.sessions.life());
+  rep.life = htole64(door_.sessions.life());
   rep.io_max = htole32(io_max_);
   rep.inflight = htole32(inflight_);
   rep.auth = htole32(wanted);

@@ -63,20 +63,25 @@ Result<struct statx> stat_name(int dir, const char* name) {
 NodeTable::NodeTable(uint16_t life, uint64_t nodes_max, FdBudget& budget)
     : life_(life), nodes_max_(nodes_max), budget_(budget) {}
 
-Result<Granted> NodeTable::grant(const NodeKey& key, const Domain& domain, bool synthetic,
+Result<Granted> NodeTable::grant(const NodeKey& key, const Domain& domain, const Traits& traits,
                                  UniqueFd fd, const Origin& origin, Context& context) {
   Ref<NodeFd> holder;
-  if (fd)
+  if (fd) {
+    // While there is a descriptor to make it from.
+    if (key.type == QTFS_TYPE_DIR && !traits.synthetic && anchor(key.mount) < 0)
+      add_anchor(key, fd.get(), context);
     holder = make_ref<NodeFd>(std::move(fd), budget_);
+  }
   const unsigned index = shard_index(key);
-  auto granted = grant_locked(index, key, domain, synthetic, std::move(holder), origin);
+  auto granted = grant_locked(index, key, domain, traits, std::move(holder), origin);
   if (budget_.used.load(std::memory_order_relaxed) > budget_.max)
-    trim(index, context);
+    trim(index);
   return granted;
 }
 
 Result<Granted> NodeTable::grant_locked(unsigned index, const NodeKey& key, const Domain& domain,
-                                        bool synthetic, Ref<NodeFd> fd, const Origin& origin) {
+                                        const Traits& traits, Ref<NodeFd> fd,
+                                        const Origin& origin) {
   Ref<Node> old_parent;  // let go of outside the lock
   Shard& shard = shards_[index];
   std::lock_guard guard(shard.mutex);
@@ -89,7 +94,7 @@ Result<Granted> NodeTable::grant_locked(unsigned index, const NodeKey& key, cons
       return Status::error(ENFILE);
     }
     const uint64_t id = life_ << 48 | shard.next++ << shard_bits | index;
-    node = make_ref<Node>(id, key, domain, synthetic);
+    node = make_ref<Node>(id, key, domain, traits);
     shard.by_id.emplace(id, node);
     shard.by_key.emplace(key, node.get());
   }
@@ -168,7 +173,7 @@ Result<Ref<NodeFd>> NodeTable::fd(Node& node, Context& context, unsigned depth) 
     if (known && !node.fd_)
       install(shard, node, holder);
   }
-  trim(index, context);
+  trim(index);
   return holder;
 }
 
@@ -225,26 +230,26 @@ void NodeTable::forget(uint64_t id, uint64_t stamp) {
   count_.fetch_sub(1, std::memory_order_relaxed);
 }
 
-void NodeTable::trim(unsigned first, Context& context) {
+void NodeTable::trim(unsigned first) {
   for (unsigned i = 0; i < shard_count; i++) {
     Shard& shard = shards_[(first + i) & (shard_count - 1)];
     std::unique_lock lock(shard.mutex, std::try_to_lock);
     if (!lock)
       continue;
     while (budget_.used.load(std::memory_order_relaxed) > budget_.max)
-      if (!evict_one(shard, context))
+      if (!evict_one(shard))
         break;
     if (budget_.used.load(std::memory_order_relaxed) <= budget_.max)
       return;
   }
 }
 
-bool NodeTable::evict_one(Shard& shard, Context& context) {
+bool NodeTable::evict_one(Shard& shard) {
   // Twice round at most: the first time may only clear marks.
   for (size_t left = 2 * shard.lru.size(); left > 0; left--) {
     Node& node = *shard.lru.front();
     shard.lru.splice(shard.lru.end(), shard.lru, shard.lru.begin());
-    if (std::exchange(node.used_, false) || node.pinned_ || !make_reopenable(node, context))
+    if (std::exchange(node.used_, false) || node.pinned_ || !make_reopenable(node))
       continue;
     drop_fd(shard, node);
     return true;
@@ -252,8 +257,8 @@ bool NodeTable::evict_one(Shard& shard, Context& context) {
   return false;
 }
 
-bool NodeTable::make_reopenable(Node& node, Context& context) {
-  if (node.handle_.empty() && (anchor(node.key.mount) >= 0 || add_anchor(node, context))) {
+bool NodeTable::make_reopenable(Node& node) {
+  if (node.handle_.empty() && anchor(node.key.mount) >= 0) {
     std::vector<std::byte> handle(sizeof(file_handle) + MAX_HANDLE_SZ);
     auto* raw = reinterpret_cast<file_handle*>(handle.data());
     raw->handle_bytes = MAX_HANDLE_SZ;
@@ -272,19 +277,17 @@ int NodeTable::anchor(uint64_t mount) {
   return found == anchors_.end() ? -1 : found->second.get();
 }
 
-bool NodeTable::add_anchor(const Node& node, Context& context) {
-  if (node.key.type != QTFS_TYPE_DIR)
-    return false;
+void NodeTable::add_anchor(const NodeKey& key, int fd, Context& context) {
   Privileged privileged(context.creds);
   if (!privileged.status())
-    return false;
+    return;
   // The working directory is /proc/self/fd.
-  UniqueFd fd(openat(AT_FDCWD, std::to_string(node.fd_->get()).c_str(),
-                     O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NONBLOCK));
-  if (!fd)
-    return false;
+  UniqueFd real(openat(AT_FDCWD, std::to_string(fd).c_str(),
+                       O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NONBLOCK));
+  if (!real)
+    return;
   std::lock_guard guard(anchors_mutex_);
-  return anchors_.emplace(node.key.mount, std::move(fd)).second;
+  anchors_.emplace(key.mount, std::move(real));
 }
 
 }  // namespace qtfs

@@ -65,19 +65,33 @@ struct NodeKey {
   static NodeKey of(const struct statx& stx, const Domain& domain);
 };
 
+// The kernel lets every thread look into its own process, whoever it acts as: what procfs shows of
+// the engine itself has to be guarded by the engine.
+enum class Guard : uint8_t {
+  none,
+  own_process,  // the directory of one of the engine's threads
+  guarded,      // something in it that only callers with CAP_SYS_PTRACE may use
+};
+
+struct Traits {
+  bool synthetic = false;
+  Guard guard = Guard::none;
+};
+
 // statx of a descriptor, or of @name below it, with all that NodeKey and the protocol want.
 Result<struct statx> stat_fd(int fd);
 Result<struct statx> stat_name(int dir, const char* name);
 
 class Node : public RefCounted {
  public:
-  Node(uint64_t id_, const NodeKey& key_, const Domain& domain_, bool synthetic_)
-      : id(id_), key(key_), domain(domain_), synthetic(synthetic_) {}
+  Node(uint64_t id_, const NodeKey& key_, const Domain& domain_, const Traits& traits)
+      : id(id_), key(key_), domain(domain_), synthetic(traits.synthetic), guard(traits.guard) {}
 
   const uint64_t id;
   const NodeKey key;
   const Domain& domain;
   const bool synthetic;
+  const Guard guard;
 
  private:
   friend class NodeTable;
@@ -108,7 +122,7 @@ class NodeTable {
     std::string_view name;
   };
   // The node of an object, made if the client does not know it yet; @fd may be empty.
-  Result<Granted> grant(const NodeKey& key, const Domain& domain, bool synthetic, UniqueFd fd,
+  Result<Granted> grant(const NodeKey& key, const Domain& domain, const Traits& traits, UniqueFd fd,
                         const Origin& origin, Context& context);
   Ref<Node> find(uint64_t id);
   // A descriptor for it; ESTALE when the object cannot be reached any more.
@@ -119,7 +133,7 @@ class NodeTable {
 
  private:
   Result<Granted> grant_locked(unsigned index, const NodeKey& key, const Domain& domain,
-                               bool synthetic, Ref<NodeFd> fd, const Origin& origin);
+                               const Traits& traits, Ref<NodeFd> fd, const Origin& origin);
   static constexpr unsigned shard_bits = 4;
   static constexpr unsigned shard_count = 1u << shard_bits;
 
@@ -138,14 +152,14 @@ class NodeTable {
   static unsigned shard_index(const NodeKey& key) { return key.hash() & (shard_count - 1); }
   void install(Shard& shard, Node& node, Ref<NodeFd> fd);
   void drop_fd(Shard& shard, Node& node);
-  void trim(unsigned first, Context& context);
-  bool evict_one(Shard& shard, Context& context);
-  bool make_reopenable(Node& node, Context& context);
+  void trim(unsigned first);
+  bool evict_one(Shard& shard);
+  bool make_reopenable(Node& node);
   Result<UniqueFd> reopen(const NodeKey& key, const std::vector<std::byte>& handle,
                           const Origin& origin, Context& context, unsigned depth);
   // A real descriptor on a mount, as open_by_handle_at() wants one; -1 if there is none yet.
   int anchor(uint64_t mount);
-  bool add_anchor(const Node& node, Context& context);
+  void add_anchor(const NodeKey& key, int fd, Context& context);
 
   const uint64_t life_;
   const uint64_t nodes_max_;

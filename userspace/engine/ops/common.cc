@@ -4,6 +4,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <charconv>
 
 #include "engine/ops/ops.hh"
@@ -17,7 +18,37 @@ bool may(int fd, const char* name, int mode) {
   return syscall(SYS_faccessat2, fd, name, mode, flags) == 0;
 }
 
+// Shown of every process to everybody.
+constexpr std::string_view public_names[] = {"stat",   "statm",     "status",  "cmdline",
+                                             "comm",   "cgroup",    "sched",   "oom_score",
+                                             "cpuset", "sessionid", "loginuid"};
+
 }  // namespace
+
+bool is_own_thread(std::string_view name) {
+  int number = 0;
+  const auto parsed = std::from_chars(name.data(), name.data() + name.size(), number);
+  return parsed.ec == std::errc() && parsed.ptr == name.data() + name.size() && number > 0 &&
+         syscall(SYS_tgkill, getpid(), number, 0) == 0;
+}
+
+Traits traits_of(const FsKind& kind, const NodeKey& key, const NodeTable::Origin& origin) {
+  Traits traits;
+  traits.synthetic = kind.synthetic;
+  if (!kind.proc || !origin.parent)
+    return traits;
+  const Guard above = origin.parent->guard;
+  if (above == Guard::guarded) {
+    traits.guard = Guard::guarded;
+  } else if (above == Guard::own_process) {
+    const bool shown = std::find(std::begin(public_names), std::end(public_names), origin.name) !=
+                       std::end(public_names);
+    traits.guard = shown ? Guard::none : Guard::guarded;
+  } else if (key.type == QTFS_TYPE_DIR && is_own_thread(origin.name)) {
+    traits.guard = Guard::own_process;
+  }
+  return traits;
+}
 
 FdPath::FdPath(int fd) {
   *std::to_chars(text_, text_ + sizeof(text_) - 1, fd).ptr = '\0';
@@ -69,18 +100,18 @@ Result<Child> grant_entry(Call& call, const Domain& domain, UniqueFd fd,
   if (!stx)
     return stx.status();
   const NodeKey key = NodeKey::of(*stx, domain);
-  const bool synthetic = call.context->kinds.get(fd.get(), key.dev).synthetic;
+  const Traits traits = traits_of(call.context->kinds.get(fd.get(), key.dev), key, origin);
   Child child;
   constexpr uint32_t all = QTFS_MAY_EXEC | QTFS_MAY_WRITE | QTFS_MAY_READ;
   if (key.type != QTFS_TYPE_LNK)
     child.entry.access = htole32(allowed(fd.get(), "", all, domain.readonly));
   auto granted =
-      call.session->nodes.grant(key, domain, synthetic, std::move(fd), origin, *call.context);
+      call.session->nodes.grant(key, domain, traits, std::move(fd), origin, *call.context);
   if (!granted)
     return granted.status();
   child.entry.node = htole64(granted->node->id);
   child.entry.stamp = htole64(granted->stamp);
-  child.entry.attr = node_attr(*stx, synthetic);
+  child.entry.attr = node_attr(*stx, traits.synthetic);
   child.node = std::move(granted->node);
   return child;
 }

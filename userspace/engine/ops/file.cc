@@ -156,7 +156,7 @@ Result<Buffer> aligned_copy(Call& call, Bytes bytes) {
 
 Status op_read(Call& call) {
   const auto body = call.take<qtfs_wire_read>();
-  if (!body || !call.body.done() || (le32toh(body->flags) & ~QTFS_READ_NOWAIT))
+  if (!body || !call.body.done() || (le32toh(body->flags) & ~(QTFS_READ_NOWAIT | QTFS_READ_CACHED)))
     return Status::malformed();
   const auto open = call.open(body->open);
   if (!open)
@@ -169,6 +169,8 @@ Status op_read(Call& call) {
   const uint32_t count = std::min(le32toh(body->count), call.io_max);
   const bool regular = (*open)->regular();
   const bool nowait = (le32toh(body->flags) & QTFS_READ_NOWAIT) != 0;
+  if (!regular && (le32toh(body->flags) & QTFS_READ_CACHED))
+    return Status::error(EOPNOTSUPP);
   if (!regular && !nowait && !call.may_block)
     return Status::defer();
   if (offset > INT64_MAX - uint64_t{count})

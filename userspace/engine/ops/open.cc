@@ -28,6 +28,9 @@ Status may_open(const Node& node, uint32_t flags) {
   if (flags & (QTFS_OPEN_WRITE | QTFS_OPEN_TRUNC))
     if (Status status = writable(node); !status)
       return status;
+  const bool plain = node.key.type == QTFS_TYPE_REG || node.key.type == QTFS_TYPE_DIR;
+  if ((flags & QTFS_OPEN_PLAIN) && !plain)
+    return Status::error(EOPNOTSUPP);
   switch (node.key.type) {
     case QTFS_TYPE_LNK:
       return Status::error(ELOOP);

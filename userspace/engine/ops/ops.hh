@@ -69,6 +69,11 @@ Result<qtfs_wire_attr> fd_attr(int fd, bool synthetic);
 // What the current credential may do with @fd; QTFS_MAY_*, a subset of @mask.
 uint32_t allowed(int fd, const char* name, uint32_t mask, bool readonly);
 
+// How @name in @dir is to be treated; @kind is of the filesystem that it is on.
+Traits traits_of(const FsKind& kind, const NodeKey& key, const NodeTable::Origin& origin);
+// Whether a name is the number of one of the engine's own threads.
+bool is_own_thread(std::string_view name);
+
 struct Child {
   Ref<Node> node;
   qtfs_wire_entry entry{};

@@ -134,25 +134,27 @@ class Lister {
       return std::nullopt;
     const Domain& domain = open_.node->domain;
     const NodeKey key = NodeKey::of(*stx, domain);
-    bool synthetic = open_.synthetic;
+    FsKind kind = call_.context->kinds.get(dir, open_.node->key.dev);
     if (key.dev != open_.node->key.dev) {
       // Something else is mounted there: only a descriptor on it tells what.
       const auto fd = open_component(dir, name, call_.context->mounts);
       if (!fd)
         return std::nullopt;
-      synthetic = call_.context->kinds.get(fd->get(), key.dev).synthetic;
+      kind = call_.context->kinds.get(fd->get(), key.dev);
     }
     qtfs_wire_entry entry{};
     constexpr uint32_t all = QTFS_MAY_EXEC | QTFS_MAY_WRITE | QTFS_MAY_READ;
     if (key.type == QTFS_TYPE_DIR)
       entry.access = htole32(allowed(dir, name.c_str(), all, domain.readonly));
-    const auto granted = call_.session->nodes.grant(key, domain, synthetic, UniqueFd(),
-                                                    {open_.node, name}, *call_.context);
+    const NodeTable::Origin origin{open_.node, name};
+    const Traits traits = traits_of(kind, key, origin);
+    const auto granted =
+        call_.session->nodes.grant(key, domain, traits, UniqueFd(), origin, *call_.context);
     if (!granted)
       return std::nullopt;
     entry.node = htole64(granted->node->id);
     entry.stamp = htole64(granted->stamp);
-    entry.attr = node_attr(*stx, synthetic);
+    entry.attr = node_attr(*stx, traits.synthetic);
     return entry;
   }
 

@@ -4,6 +4,23 @@
 
 namespace qtfs {
 
+namespace {
+
+// /proc/PID of the engine is guarded from above; there is no way round that.
+bool names_own_thread(std::string_view path) {
+  if (path.rfind("/proc/", 0) != 0)
+    return false;
+  while (!path.empty()) {
+    const size_t slash = path.find('/');
+    if (is_own_thread(path.substr(0, slash)))
+      return true;
+    path = slash == path.npos ? std::string_view() : path.substr(slash + 1);
+  }
+  return false;
+}
+
+}  // namespace
+
 Status op_attach(Call& call) {
   const auto body = call.take<qtfs_wire_attach>();
   if (!body || body->reserved || (le32toh(body->flags) & ~QTFS_ATTACH_RDONLY))
@@ -23,6 +40,8 @@ Status op_attach(Call& call) {
   const auto domain = call.session->domain(*found->exported, readonly);
   if (!domain)
     return domain.status();
+  if (names_own_thread(*path))
+    return Status::error(EACCES);
   auto child = grant_entry(call, **domain, std::move(found->dir), {});
   if (!child)
     return child.status();
