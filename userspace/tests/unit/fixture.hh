@@ -85,7 +85,7 @@ class EngineTest : public ::testing::Test {
     ASSERT_EQ(0, client.start(psk_).err());
     ASSERT_EQ(0, client.add_cred({.id = 1}).err());
     client.cred = 1;
-    const auto entry = client.attach(dir_.path());
+    const auto entry = client.attach(attach_path_.empty() ? dir_.path() : attach_path_);
     ASSERT_EQ(0, entry.err());
     root_ = id_of(*entry);
   }
@@ -110,6 +110,7 @@ class EngineTest : public ::testing::Test {
 
   Config config_;
   std::string psk_;
+  std::string attach_path_;
   TempDir dir_;
   std::unique_ptr<Engine> engine_;
   Client client_;

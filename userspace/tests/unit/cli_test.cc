@@ -1,0 +1,133 @@
+// SPDX-License-Identifier: GPL-2.0-only
+// The program: what it refuses, with which words and which exit status; how it ends.
+#include <signal.h>
+#include <sys/wait.h>
+
+#include "tests/unit/fixture.hh"
+
+namespace qtfs {
+
+struct Outcome {
+  int status = -1;
+  std::string err;
+};
+
+class Program : public ::testing::Test {
+ protected:
+  void SetUp() override {
+    if (geteuid() != 0)
+      GTEST_SKIP() << "needs root";
+  }
+  // Starts it; stdout and stderr go to files.
+  pid_t spawn(std::vector<std::string> args) {
+    args.insert(args.begin(), QTFS_ENGINE);
+    const pid_t pid = fork();
+    if (pid == 0) {
+      const int out = ::open(dir_.path("stdout").c_str(), O_CREAT | O_TRUNC | O_WRONLY, 0600);
+      const int err = ::open(dir_.path("stderr").c_str(), O_CREAT | O_TRUNC | O_WRONLY, 0600);
+      dup2(out, 1);
+      dup2(err, 2);
+      std::vector<char*> argv;
+      for (std::string& arg : args)
+        argv.push_back(arg.data());
+      argv.push_back(nullptr);
+      execv(argv[0], argv.data());
+      _exit(127);
+    }
+    return pid;
+  }
+  Outcome wait_for(pid_t pid) {
+    int status = 0;
+    waitpid(pid, &status, 0);
+    return {WIFEXITED(status) ? WEXITSTATUS(status) : -WTERMSIG(status), dir_.read("stderr")};
+  }
+  Outcome run(std::vector<std::string> args) { return wait_for(spawn(std::move(args))); }
+  // One line, that names what is wrong.
+  void expect_refusal(std::vector<std::string> args, std::string_view word) {
+    const Outcome outcome = run(std::move(args));
+    EXPECT_GT(outcome.status, 0) << outcome.err;
+    EXPECT_LT(outcome.status, 126) << outcome.err;
+    EXPECT_NE(outcome.err.npos, outcome.err.find(word)) << outcome.err;
+    EXPECT_EQ(1, std::count(outcome.err.begin(), outcome.err.end(), '\n')) << outcome.err;
+  }
+  std::string config(std::string_view text) {
+    dir_.write("engine.toml", text);
+    return dir_.path("engine.toml");
+  }
+  TempDir dir_;
+};
+
+TEST_F(Program, HelpIsCompleteAndVersionIsTold) {
+  EXPECT_EQ(0, run({"--help"}).status);
+  const std::string help = dir_.read("stdout");
+  for (const char* word : {"entries", "threads", "--listen", "--insecure", "--psk-file", "--export",
+                           "--config", "--log-level", "--nodes-max", "--fds-max", "--sessions-max",
+                           "--version", "12345", "SIGTERM"})
+    EXPECT_NE(help.npos, help.find(word)) << word;
+  EXPECT_EQ(0, run({"--version"}).status);
+  EXPECT_NE(std::string::npos, dir_.read("stdout").find(QTFS_VERSION));
+}
+
+TEST_F(Program, RefusesWhatIsWrong) {
+  expect_refusal({"--frobnicate"}, "frobnicate");
+  expect_refusal({"4096", "many"}, "threads");
+  expect_refusal({"4096", "1000"}, "threads");
+  expect_refusal({"--listen", "nonsense"}, "nonsense");
+  expect_refusal({"--listen", "127.0.0.1:99999"}, "99999");
+  expect_refusal({"--export", "/does/not/exist"}, "/does/not/exist");
+  expect_refusal({"--export", "/etc/passwd"}, "Not a directory");
+  expect_refusal({"--export", "relative"}, "absolute");
+  expect_refusal({"--export", "/,rx"}, "rx");
+  expect_refusal({"--log-level", "loud"}, "loud");
+  expect_refusal({"--config", "/does/not/exist"}, "/does/not/exist");
+}
+
+TEST_F(Program, RefusesToListenOpenly) {
+  expect_refusal({"--listen", "0.0.0.0:0"}, "--psk-file");
+  expect_refusal({"--listen", "[::]:0"}, "--insecure");
+}
+
+TEST_F(Program, RefusesAPortInUse) {
+  Config config;
+  config.listen = {"127.0.0.1:0"};
+  std::string error;
+  auto engine = Engine::create(config, error);
+  ASSERT_TRUE(engine.ok() && (*engine)->start(error).ok()) << error;
+  expect_refusal({"--listen", "127.0.0.1:" + std::to_string((*engine)->ports()[0])}, "in use");
+}
+
+TEST_F(Program, RefusesBadKeys) {
+  dir_.write("psk", "secret");
+  chmod(dir_.path("psk").c_str(), 0644);
+  expect_refusal({"--psk-file", dir_.path("psk")}, "chmod 600");
+  dir_.write("empty", "\n");
+  chmod(dir_.path("empty").c_str(), 0600);
+  expect_refusal({"--psk-file", dir_.path("empty")}, "empty");
+  expect_refusal({"--psk-file", dir_.path("absent")}, "No such file");
+}
+
+TEST_F(Program, RefusesBadConfiguration) {
+  expect_refusal({"-c", config("threads = 2\nthreds = 3\n")},
+                 "engine.toml:2: unknown key \"threds\"");
+  expect_refusal({"-c", config("threads = \"two\"\n")}, "engine.toml:1");
+  expect_refusal({"-c", config("listen = \n")}, "engine.toml:1");
+  expect_refusal({"-c", config("[[export]]\nname = \"x\"\n")}, "path");
+  expect_refusal({"-c", config("[limits]\n\nnodes = 1\n")}, "engine.toml:3");
+  expect_refusal({"-c", config("[limits]\nio-max = 1\n")}, "io-max");
+}
+
+TEST_F(Program, EndsCleanlyOnSigterm) {
+  const std::string file = config(
+      "listen = [\"127.0.0.1:0\"]\nthreads = 2\n[[export]]\npath = \"/\"\nreadonly = true\n");
+  const pid_t pid = spawn({"-c", file});
+  while (dir_.read("stderr").find("threads") == std::string::npos)
+    usleep(5000);
+  kill(pid, SIGUSR1);
+  while (dir_.read("stderr").find("accepted=0") == std::string::npos)
+    usleep(5000);
+  kill(pid, SIGTERM);
+  const Outcome outcome = wait_for(pid);
+  EXPECT_EQ(0, outcome.status) << outcome.err;
+}
+
+}  // namespace qtfs
