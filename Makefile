@@ -42,7 +42,7 @@ else
 endif
 
 userspace: $(RELEASE)/build.ninja
-	cmake --build $(RELEASE)
+	cmake --build $(RELEASE) --target engine qtinfo mount.qtfs
 
 $(RELEASE)/build.ninja:
 	cmake --preset release -S userspace

@@ -89,7 +89,7 @@ def programs():
         with locked("release"):
             if not os.path.exists(f"{tree}/build.ninja"):
                 run("the programs", "cmake", "--preset", "release", "-S", f"{REPO}/userspace")
-            run("the programs", "cmake", "--build", tree)
+            run("the programs", "cmake", "--build", tree, "--target", "engine", "qtinfo", "mount.qtfs")
     return tree
 
 
