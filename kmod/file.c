@@ -129,9 +129,12 @@ int qtfs_open_attach(struct inode *inode, struct file *file,
 static void open_body(struct inode *inode, struct file *file,
 		      struct qtfs_wire_open *body)
 {
+	/* The VFS takes these away after ->open only. */
+	unsigned int flags = file->f_flags & ~(O_CREAT | O_EXCL);
+
 	*body = (struct qtfs_wire_open){
 		.node  = cpu_to_le64(qtfs_i(inode)->node),
-		.flags = cpu_to_le32(qtfs_open_flags_encode(file->f_flags) |
+		.flags = cpu_to_le32(qtfs_open_flags_encode(flags) |
 				     QTFS_OPEN_PLAIN),
 	};
 }

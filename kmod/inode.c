@@ -109,7 +109,8 @@ static void inode_set_ops(struct inode *inode, const struct qtfs_attr *attr)
 		inode->i_fop = attr->flags & QTFS_ATTR_SYNTHETIC ?
 			       &qtfs_direct_operations : &qtfs_file_operations;
 		inode->i_mapping->a_ops = &qtfs_aops;
-		mapping_set_large_folios(inode->i_mapping);
+		qtfs_set_folio_max(inode->i_mapping,
+				   qtfs_folio_max(inode->i_sb));
 		break;
 	case S_IFDIR:
 		inode->i_op = &qtfs_dir_inode_operations;

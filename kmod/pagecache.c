@@ -184,8 +184,8 @@ static void qtfs_readahead(struct readahead_control *rac)
 	struct inode *inode = rac->mapping->host;
 	struct qtfs_fs *fs = qtfs_fs(inode->i_sb);
 	struct qtfs_open *open = read_open(rac->file, inode);
-	/* A large folio may reach beyond: leave room for it. */
-	size_t max_len = fs->opts.rsize / 2 + 1;
+	/* The last folio may be a large one: leave room for it. */
+	size_t max_len = fs->opts.rsize - qtfs_folio_max(inode->i_sb) + 1;
 
 	while (open && readahead_count(rac)) {
 		loff_t pos = readahead_pos(rac);

@@ -57,6 +57,14 @@ static inline struct qtfs_session *qtfs_session(const struct super_block *sb)
 	return qtfs_fs(sb)->session;
 }
 
+/* A folio must fit into one read and one write with others beside it. */
+static inline size_t qtfs_folio_max(const struct super_block *sb)
+{
+	const struct qtfs_options *opts = &qtfs_fs(sb)->opts;
+
+	return max_t(size_t, min(opts->rsize, opts->wsize) / 4, PAGE_SIZE);
+}
+
 int qtfs_super_init(void);
 void qtfs_super_exit(void);
 

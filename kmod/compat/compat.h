@@ -5,6 +5,7 @@
 
 #include <linux/err.h>
 #include <linux/fs.h>
+#include <linux/log2.h>
 #include <linux/pagemap.h>
 #include <linux/posix_acl.h>
 #include <linux/sched.h>
@@ -58,6 +59,15 @@ inode_set_atime_to_ts(struct inode *inode, struct timespec64 ts)
 #define filemap_splice_read generic_file_splice_read
 #define copy_splice_read generic_file_splice_read
 #endif
+
+/* Lets the mapping have folios of up to @size bytes, where that can be bounded. */
+static inline void qtfs_set_folio_max(struct address_space *mapping,
+				      size_t size)
+{
+#ifdef QTFS_HAVE_FOLIO_ORDER_RANGE /* until 6.12 there was no bound */
+	mapping_set_folio_order_range(mapping, 0, ilog2(size >> PAGE_SHIFT));
+#endif
+}
 
 /*
  * A locked folio for writing at @pos, made if need be; up to @len bytes large
