@@ -1,0 +1,161 @@
+// SPDX-License-Identifier: GPL-2.0
+/* Listing large directories, in small pieces, from anywhere, while they change. */
+#include <dirent.h>
+#include <sys/syscall.h>
+
+#include "common.h"
+
+#define ENTRIES 5000
+
+struct dent {
+	unsigned long long ino;
+	long long off;
+	unsigned short reclen;
+	unsigned char type;
+	char name[];
+};
+
+static unsigned char seen[ENTRIES + 1];
+static unsigned int strangers, dots;
+
+static void count(const char *name)
+{
+	unsigned int n;
+	char end;
+
+	if (sscanf(name, "e%u%c", &n, &end) == 1 && n && n <= ENTRIES)
+		seen[n]++;
+	else if (!strcmp(name, ".") || !strcmp(name, ".."))
+		dots++;
+	else
+		strangers++;
+}
+
+/* Lists the current directory by @size bytes; calls @between after each. */
+static int list(size_t size, void (*between)(unsigned int))
+{
+	int fd = open(".", O_RDONLY | O_DIRECTORY);
+	char buf[65536] __attribute__((aligned(8)));
+	unsigned int turn = 0;
+	long n, at;
+
+	memset(seen, 0, sizeof(seen));
+	strangers = dots = 0;
+	while ((n = syscall(SYS_getdents64, fd, buf, size)) > 0) {
+		for (at = 0; at < n; at += ((struct dent *)(buf + at))->reclen)
+			count(((struct dent *)(buf + at))->name);
+		if (between)
+			between(turn++);
+	}
+	close(fd);
+	return n < 0 ? errno : 0;
+}
+
+static unsigned int not_once(unsigned int step)
+{
+	unsigned int n, bad = 0;
+
+	for (n = step; n <= ENTRIES; n += step)
+		bad += seen[n] != 1;
+	return bad;
+}
+
+#define MAKE "cd %s && seq -f e%%.0f 1 5000 | xargs touch"
+
+TEST_F_TIMEOUT(tree, complete, 200)
+{
+	static const size_t sizes[] = { 64, 1000, 65536, 1000 };
+	unsigned int i;
+
+	ASSERT_EQ(0, on_host(NULL, 0, MAKE, self->srv));
+	for (i = 0; i < ARRAY_LEN(sizes); i++) {
+		ASSERT_EQ(0, list(sizes[i], NULL));
+		EXPECT_EQ(0, not_once(1)) TH_LOG("by %zu bytes", sizes[i]);
+		EXPECT_EQ(0, strangers);
+		EXPECT_EQ(2, dots);
+	}
+}
+
+/* Odd ones vanish, others come; the even ones must all be there, once. */
+static void stir(unsigned int turn)
+{
+	char name[32];
+	int i;
+
+	for (i = 0; i < 4; i++) {
+		snprintf(name, sizeof(name), "e%u",
+			 (turn * 8 + i * 2 + 1) % ENTRIES);
+		unlink(name);
+	}
+	snprintf(name, sizeof(name), "new%u", turn);
+	close(open(name, O_CREAT | O_WRONLY, 0644));
+}
+
+TEST_F_TIMEOUT(tree, while_it_changes, 250)
+{
+	ASSERT_EQ(0, on_host(NULL, 0, MAKE, self->srv));
+	ASSERT_EQ(0, list(1000, stir));
+	EXPECT_EQ(0, not_once(2));
+	EXPECT_EQ(2, dots);
+}
+
+TEST_F_TIMEOUT(tree, telldir_seekdir, 200)
+{
+	char name[ENTRIES / 100 + 2][32];
+	long pos[ENTRIES / 100 + 2];
+	struct dirent *d;
+	int i, n = 0;
+	DIR *dir;
+
+	ASSERT_EQ(0, on_host(NULL, 0, MAKE, self->srv));
+	dir = opendir(".");
+	ASSERT_NE(NULL, dir);
+	for (i = 0; ; i++) {
+		long at = telldir(dir);
+
+		d = readdir(dir);
+		if (!d)
+			break;
+		if (i % 100)
+			continue;
+		pos[n] = at;
+		snprintf(name[n++], sizeof(name[0]), "%.31s", d->d_name);
+	}
+	EXPECT_EQ(ENTRIES + 2, i);
+	while (n--) {
+		seekdir(dir, pos[n]);
+		d = readdir(dir);
+		ASSERT_NE(NULL, d);
+		EXPECT_STREQ(name[n], d->d_name);
+	}
+	rewinddir(dir);
+	for (i = 0; readdir(dir); i++)
+		;
+	EXPECT_EQ(ENTRIES + 2, i);
+	closedir(dir);
+}
+
+TEST_F(tree, types_and_numbers)
+{
+	struct dirent *d;
+	struct stat st;
+	int n = 0;
+	DIR *dir;
+
+	ASSERT_EQ(0, on_host(NULL, 0, "cd %s && touch reg && mkdir dir && ln -s x lnk && mkfifo fifo && mknod chr c 1 3",
+			     self->srv));
+	dir = opendir(".");
+	ASSERT_NE(NULL, dir);
+	while ((d = readdir(dir))) {
+		if (d->d_name[0] == '.')
+			continue;
+		n++;
+		ASSERT_EQ(0, lstat(d->d_name, &st)) TH_LOG("%s", d->d_name);
+		EXPECT_EQ(st.st_ino, d->d_ino);
+		EXPECT_EQ(IFTODT(st.st_mode), d->d_type) TH_LOG("%s", d->d_name);
+	}
+	EXPECT_EQ(5, n);
+	closedir(dir);
+}
+
+TEST_HARNESS_MAIN

@@ -1,0 +1,201 @@
+// SPDX-License-Identifier: GPL-2.0
+/* Mappings: coherent with read and write, and their stores reach the server. */
+#include <sched.h>
+#include <setjmp.h>
+
+#include "common.h"
+
+#define PAGES 20
+#define SIZE (PAGES * 4096 - 1000)
+
+static unsigned char buf[PAGES * 4096];
+
+static int make(const char *name)
+{
+	int fd = open(name, O_RDWR | O_CREAT | O_TRUNC, 0644);
+
+	fill(buf, 1, 0, SIZE);
+	if (fd < 0 || write(fd, buf, SIZE) != SIZE || close(fd))
+		return -1;
+	return open(name, O_RDWR);
+}
+
+static bool server_has(const char *srv, int at, const char *text)
+{
+	char out[64];
+
+	on_host(out, sizeof(out), "tail -c +%d %s/f | head -c %zu", at + 1,
+		srv, strlen(text));
+	if (strcmp(out, text))
+		printf("# at %d the server has '%s'\n", at, out);
+	return !strcmp(out, text);
+}
+
+TEST_F(tree, shared_reads_and_stores)
+{
+	int fd = make("f");
+	unsigned char *map;
+
+	ASSERT_LE(0, fd);
+	map = mmap(NULL, SIZE, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+	ASSERT_NE(MAP_FAILED, map);
+	EXPECT_EQ(SIZE, wrong_at(map, 1, 0, SIZE));
+	/* Behind the end, zeros up to the page's. */
+	EXPECT_EQ(0, map[SIZE]);
+	EXPECT_EQ(0, map[PAGES * 4096 - 1]);
+
+	memcpy(map + 5000, "mapped", 6);
+	EXPECT_EQ(6, pread(fd, buf, 6, 5000));
+	EXPECT_EQ(0, memcmp(buf, "mapped", 6));
+	ASSERT_EQ(7, pwrite(fd, "written", 7, 9000));
+	EXPECT_EQ(0, memcmp(map + 9000, "written", 7));
+	ASSERT_EQ(0, msync(map, SIZE, MS_SYNC)) TH_LOG("%m");
+	EXPECT_TRUE(server_has(self->srv, 5000, "mapped"));
+	EXPECT_TRUE(server_has(self->srv, 9000, "written"));
+	/* Once clean, a page is noticed when it is stored to again. */
+	memcpy(map + 5000, "MAPPED", 6);
+	ASSERT_EQ(0, fsync(fd)) TH_LOG("%m");
+	EXPECT_TRUE(server_has(self->srv, 5000, "MAPPED"));
+	munmap(map, SIZE);
+	close(fd);
+}
+
+TEST_F(tree, stores_after_close_without_msync)
+{
+	int fd = make("f");
+	unsigned char *map;
+
+	map = mmap(NULL, SIZE, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+	ASSERT_NE(MAP_FAILED, map);
+	close(fd);
+	memcpy(map + 70000, "after close", 11);
+	EXPECT_EQ(0, munmap(map, SIZE));
+	EXPECT_TRUE(server_has(self->srv, 70000, "after close"));
+}
+
+TEST_F(tree, stores_of_a_process_that_exits)
+{
+	int fd = make("f"), status;
+	pid_t pid = fork();
+
+	if (!pid) {
+		char *map = mmap(NULL, SIZE, PROT_READ | PROT_WRITE,
+				 MAP_SHARED, fd, 0);
+
+		memcpy(map + 30000, "and gone", 8);
+		_exit(0);
+	}
+	close(fd);
+	ASSERT_EQ(pid, waitpid(pid, &status, 0));
+	EXPECT_TRUE(server_has(self->srv, 30000, "and gone"));
+}
+
+TEST_F(tree, private_stays_private)
+{
+	int fd = make("f");
+	unsigned char *map;
+
+	map = mmap(NULL, SIZE, PROT_READ | PROT_WRITE, MAP_PRIVATE, fd, 0);
+	ASSERT_NE(MAP_FAILED, map);
+	memset(map + 100, 'p', 1000);
+	EXPECT_EQ(1000, pread(fd, buf, 1000, 100));
+	EXPECT_EQ(1000, wrong_at(buf, 1, 100, 1000));
+	EXPECT_EQ(0, fsync(fd));
+	EXPECT_EQ('p', map[100]);
+	munmap(map, SIZE);
+	close(fd);
+	fd = open("f", O_RDONLY);
+	EXPECT_EQ(SIZE, read(fd, buf, sizeof(buf)));
+	EXPECT_EQ(SIZE, wrong_at(buf, 1, 0, SIZE));
+	close(fd);
+}
+
+TEST_F(tree, protection)
+{
+	int fd = make("f"), ro = open("f", O_RDONLY), wo = open("f", O_WRONLY);
+
+	EXPECT_EQ(MAP_FAILED, mmap(NULL, 4096, PROT_WRITE, MAP_SHARED, ro, 0));
+	EXPECT_EQ(EACCES, errno);
+	EXPECT_EQ(MAP_FAILED, mmap(NULL, 4096, PROT_READ, MAP_SHARED, wo, 0));
+	EXPECT_EQ(EACCES, errno);
+	close(ro);
+	close(wo);
+	close(fd);
+}
+
+static sigjmp_buf escape;
+
+static void on_bus(int sig)
+{
+	siglongjmp(escape, 1);
+}
+
+static bool bus_error(volatile unsigned char *at)
+{
+	struct sigaction act = { .sa_handler = on_bus };
+	bool hit = true;
+
+	sigaction(SIGBUS, &act, NULL);
+	if (!sigsetjmp(escape, 1)) {
+		*at;
+		hit = false;
+	}
+	signal(SIGBUS, SIG_DFL);
+	return hit;
+}
+
+TEST_F(tree, beyond_the_end_and_truncated)
+{
+	int fd = make("f");
+	unsigned char *map;
+
+	map = mmap(NULL, SIZE + 8192, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+	ASSERT_NE(MAP_FAILED, map);
+	EXPECT_TRUE(bus_error(map + PAGES * 4096));
+	EXPECT_FALSE(bus_error(map + SIZE - 1));
+	map[8192] = 'd';
+	ASSERT_EQ(0, ftruncate(fd, 4096));
+	EXPECT_TRUE(bus_error(map + 8192));
+	EXPECT_FALSE(bus_error(map + 4095));
+	ASSERT_EQ(0, ftruncate(fd, 12288));
+	EXPECT_FALSE(bus_error(map + 8192));
+	EXPECT_EQ(0, map[8192]);
+	munmap(map, SIZE + 8192);
+	close(fd);
+}
+
+/* Two processes, two descriptors, one file: stores are seen at once. */
+TEST_F(tree, shared_between_processes)
+{
+	int fd = make("f"), status, i;
+	volatile unsigned int *map;
+	pid_t pid;
+
+	map = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+	ASSERT_NE(MAP_FAILED, map);
+	map[0] = 0;
+	pid = fork();
+	if (!pid) {
+		int other = open("f", O_RDWR);
+
+		map = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_SHARED,
+			   other, 0);
+		for (i = 1; i < 100; i += 2) {
+			while (__atomic_load_n(&map[0], __ATOMIC_ACQUIRE) != i)
+				sched_yield();
+			__atomic_store_n(&map[0], i + 1, __ATOMIC_RELEASE);
+		}
+		_exit(0);
+	}
+	for (i = 0; i < 100; i += 2) {
+		while (__atomic_load_n(&map[0], __ATOMIC_ACQUIRE) != i)
+			sched_yield();
+		__atomic_store_n(&map[0], i + 1, __ATOMIC_RELEASE);
+	}
+	ASSERT_EQ(pid, waitpid(pid, &status, 0));
+	EXPECT_EQ(0, status);
+	EXPECT_EQ(100, map[0]);
+	close(fd);
+}
+
+TEST_HARNESS_MAIN

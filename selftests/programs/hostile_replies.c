@@ -1,0 +1,314 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * An engine that sends what no engine should: each reply earns an error or a
+ * dead connection, never a hang that cannot be ended nor a kernel warning.
+ */
+#include <dirent.h>
+#include <sys/statfs.h>
+
+#include "fake_engine.h"
+
+/* Spoilers: what is wrong */
+static void huge(struct reply *r)
+{
+	r->hdr.len = htole32(0xffffffff);
+	r->hdr.body = htole32(r->body);
+	r->sealed = true;
+}
+
+static void tiny(struct reply *r)
+{
+	r->hdr.len = htole32(8);
+	r->sealed = true;
+}
+
+static void body_beyond_frame(struct reply *r)
+{
+	r->hdr.len = htole32(sizeof(r->hdr) + r->body);
+	r->hdr.body = htole32(r->body + 8);
+	r->sealed = true;
+}
+
+static void body_not_aligned(struct reply *r)	{ r->body += 3; }
+static void body_short(struct reply *r)		{ r->body -= 8; }
+static void body_long(struct reply *r)		{ r->body += 512; }
+static void payload_unasked(struct reply *r)	{ r->payload += 64; }
+static void payload_large(struct reply *r)	{ r->payload = 200 << 10; }
+static void wrong_op(struct reply *r)		{ r->hdr.op = htole16(QTFS_OP_RENAME); }
+static void no_such_op(struct reply *r)		{ r->hdr.op = htole16(60000); }
+static void wrong_tag(struct reply *r)		{ r->hdr.tag ^= htole64(1ull << 40); }
+static void wrong_slot(struct reply *r)		{ r->hdr.tag ^= htole64(5); }
+static void no_flags(struct reply *r)		{ r->hdr.flags = 0; }
+static void push_with_tag(struct reply *r)	{ r->hdr.flags = htole16(QTFS_FRAME_PUSH); }
+static void cut_header(struct reply *r)		{ r->cut = 20; r->close_after = true; }
+static void cut_body(struct reply *r)		{ r->cut = sizeof(r->hdr) + 16; r->close_after = true; }
+static void odd_status(struct reply *r)		{ r->hdr.status = htole32(9999); r->body = r->payload = 0; }
+static void restart_status(struct reply *r)	{ r->hdr.status = htole32(512); r->body = r->payload = 0; }
+
+static void odd_type(struct reply *r)		{ r->attr->type = htole32(99); }
+static void no_type(struct reply *r)		{ r->attr->type = 0; }
+static void now_a_file(struct reply *r)		{ r->attr->type = htole32(QTFS_TYPE_REG); }
+static void now_a_dir(struct reply *r)		{ r->attr->type = htole32(QTFS_TYPE_DIR); }
+static void mode_bits(struct reply *r)		{ r->attr->mode = htole32(0170644); }
+static void nanoseconds(struct reply *r)	{ r->attr->mtime_ns = htole32(1000000000); }
+static void negative_size(struct reply *r)	{ r->attr->size = htole64(-5ull); }
+static void no_node(struct reply *r)		{ r->entry->node = 0; }
+static void all_ones_node(struct reply *r)	{ r->entry->node = htole64(QTFS_PREV); }
+static void root_again(struct reply *r)		{ r->entry->node = htole64(1); }
+static void no_links(struct reply *r)		{ r->attr->nlink = 0; }
+static void odd_ids(struct reply *r)		{ r->attr->uid = r->attr->gid = 0xffffffff; }
+static void odd_device(struct reply *r)		{ r->attr->rdev_major = r->attr->rdev_minor = 0xffffffff; r->attr->type = htole32(QTFS_TYPE_CHR); }
+static void odd_blksize(struct reply *r)	{ r->attr->blksize = htole32(3); }
+static void read_lies(struct reply *r)		{ r->read->count = htole32(4000); }
+static void link_with_nul(struct reply *r)	{ r->bytes[r->body + 1] = 0; }
+static void link_empty(struct reply *r)		{ r->payload = 0; }
+
+static void one_name(struct reply *r, const char *name, size_t len)
+{
+	r->payload = 0;
+	put_dirent(name, len, 3);
+}
+
+static void name_slash(struct reply *r)		{ one_name(r, "a/b", 3); }
+static void name_nul(struct reply *r)		{ one_name(r, "a\0b", 3); }
+static void name_dot(struct reply *r)		{ one_name(r, ".", 1); }
+static void name_dots(struct reply *r)		{ one_name(r, "..", 2); }
+static void name_empty(struct reply *r)		{ one_name(r, "", 0); }
+static void name_long(struct reply *r)		{ one_name(r, (char[300]){ "long" }, 300); }
+static void name_beyond(struct reply *r)	{ one_name(r, "cut", 3); r->payload -= 8; }
+static void list_empty_no_end(struct reply *r)	{ r->payload = 0; memset(r->bytes, 0, 16); }
+
+/* What is done meanwhile; an error number or 0. */
+static int do_stat(void)
+{
+	struct stat st;
+
+	return errno_of(stat("file", &st));
+}
+
+static int do_lstat_link(void)
+{
+	struct stat st;
+
+	return errno_of(lstat("link", &st));
+}
+
+static int do_cat(void)
+{
+	char buf[100];
+	int fd = open("file", O_RDONLY), err;
+
+	if (fd < 0)
+		return errno;
+	err = errno_of(read(fd, buf, sizeof(buf)));
+	close(fd);
+	return err;
+}
+
+static int do_direct(void)
+{
+	static char buf[4096] __attribute__((aligned(4096)));
+	int fd = open("file", O_RDONLY | O_DIRECT), err;
+
+	if (fd < 0)
+		return errno;
+	err = errno_of(read(fd, buf, sizeof(buf)));
+	close(fd);
+	return err;
+}
+
+static int do_list(void)
+{
+	DIR *dir = opendir(".");
+	int err;
+
+	if (!dir)
+		return errno;
+	do {
+		errno = 0;
+	} while (readdir(dir));
+	err = errno;
+	closedir(dir);
+	return err;
+}
+
+static int do_readlink(void)
+{
+	char buf[100];
+
+	return errno_of(readlink("link", buf, sizeof(buf)));
+}
+
+static int do_fstat(void)
+{
+	struct stat st;
+	int fd = open("dir", O_RDONLY | O_DIRECTORY), err;
+
+	if (fd < 0)
+		return errno;
+	err = errno_of(statx(fd, "", AT_EMPTY_PATH | AT_STATX_FORCE_SYNC,
+			     STATX_ALL, (void *)&(char[512]){}));
+	close(fd);
+	return err ?: errno_of(stat("dir", &st));
+}
+
+static int do_statfs(void)
+{
+	struct statfs st;
+
+	return errno_of(statfs(".", &st));
+}
+
+/* DEAD: nothing is answered any more. CALM: whatever comes, but no harm. */
+enum { DEAD = -1, CALM = -2, LOST = -3 };
+
+FIXTURE(engine)
+{
+	struct evil evil;
+	char dir[64];
+	pid_t pid;
+};
+
+FIXTURE_VARIANT(engine)
+{
+	unsigned int op;
+	spoiler spoil;
+	int (*act)(void);
+	int want;
+};
+
+#define EVIL(spoiler, OP, action, wanted)				\
+	FIXTURE_VARIANT_ADD(engine, OP##_##spoiler##_##action) {	\
+		.op = QTFS_OP_##OP, .spoil = spoiler, .act = action,	\
+		.want = wanted,						\
+	}
+
+EVIL(huge, STATFS, do_statfs, DEAD);
+EVIL(tiny, STATFS, do_statfs, DEAD);
+EVIL(body_beyond_frame, STATFS, do_statfs, DEAD);
+EVIL(body_not_aligned, STATFS, do_statfs, DEAD);
+EVIL(body_short, STATFS, do_statfs, DEAD);
+EVIL(body_long, STATFS, do_statfs, DEAD);
+EVIL(payload_unasked, STATFS, do_statfs, DEAD);
+EVIL(payload_large, READ, do_direct, DEAD);
+EVIL(payload_large, READDIR, do_list, DEAD);
+EVIL(wrong_op, STATFS, do_statfs, DEAD);
+EVIL(no_such_op, STATFS, do_statfs, DEAD);
+EVIL(wrong_tag, STATFS, do_statfs, DEAD);
+EVIL(wrong_slot, STATFS, do_statfs, DEAD);
+EVIL(no_flags, STATFS, do_statfs, DEAD);
+EVIL(push_with_tag, STATFS, do_statfs, DEAD);
+EVIL(cut_header, STATFS, do_statfs, LOST);
+EVIL(cut_body, STATFS, do_statfs, LOST);
+EVIL(odd_status, STATFS, do_statfs, EIO);
+EVIL(restart_status, STATFS, do_statfs, EIO);
+
+EVIL(odd_type, LOOKUP, do_stat, EPROTO);
+EVIL(no_type, LOOKUP, do_stat, EPROTO);
+EVIL(mode_bits, LOOKUP, do_stat, EPROTO);
+EVIL(nanoseconds, LOOKUP, do_stat, EPROTO);
+EVIL(negative_size, LOOKUP, do_stat, EPROTO);
+EVIL(no_node, LOOKUP, do_stat, EPROTO);
+EVIL(all_ones_node, LOOKUP, do_stat, EPROTO);
+EVIL(root_again, LOOKUP, do_stat, ESTALE);
+EVIL(root_again, LOOKUP, do_fstat, CALM);
+EVIL(no_links, LOOKUP, do_stat, CALM);
+EVIL(odd_ids, LOOKUP, do_stat, CALM);
+EVIL(odd_device, LOOKUP, do_stat, CALM);
+EVIL(odd_blksize, LOOKUP, do_stat, CALM);
+EVIL(now_a_file, GETATTR, do_fstat, ESTALE);
+EVIL(now_a_file, OPEN, do_fstat, ESTALE);
+EVIL(now_a_dir, OPEN, do_cat, ESTALE);
+EVIL(nanoseconds, OPEN, do_cat, EPROTO);
+EVIL(read_lies, READ, do_direct, EPROTO);
+EVIL(read_lies, READ, do_cat, CALM);
+EVIL(link_with_nul, READLINK, do_readlink, CALM);
+EVIL(link_empty, READLINK, do_readlink, EPROTO);
+EVIL(mode_bits, LOOKUP, do_lstat_link, EPROTO);
+
+EVIL(name_slash, READDIR, do_list, EPROTO);
+EVIL(name_nul, READDIR, do_list, EPROTO);
+EVIL(name_dot, READDIR, do_list, EPROTO);
+EVIL(name_dots, READDIR, do_list, EPROTO);
+EVIL(name_empty, READDIR, do_list, EPROTO);
+EVIL(name_long, READDIR, do_list, EPROTO);
+EVIL(name_beyond, READDIR, do_list, EPROTO);
+EVIL(list_empty_no_end, READDIR, do_list, EPROTO);
+
+FIXTURE_SETUP(engine)
+{
+	char opts[64];
+	int port;
+
+	self->evil = (struct evil){ variant->op, variant->spoil, 0 };
+	self->pid = listen_and(run_fake_engine, &self->evil, &port);
+	ASSERT_LT(0, self->pid);
+	snprintf(self->dir, sizeof(self->dir), "/tmp/hostile.XXXXXX");
+	ASSERT_NE(NULL, mkdtemp(self->dir));
+	snprintf(opts, sizeof(opts), "port=%d,connect_timeout=10", port);
+	ASSERT_EQ(0, mount("127.0.0.1:/", self->dir, "qtfs", 0, opts))
+		TH_LOG("%m");
+}
+
+FIXTURE_TEARDOWN(engine)
+{
+	double start = now();
+
+	kill(self->pid, SIGKILL);
+	waitpid(self->pid, NULL, 0);
+	EXPECT_EQ(0, umount2(self->dir, MNT_FORCE)) TH_LOG("%m");
+	/* A lookup may still have been under way in the one that was killed. */
+	EXPECT_GT(5, now() - start) TH_LOG("slow to unmount");
+	rmdir(self->dir);
+}
+
+static int protocol_errors(const char *dir)
+{
+	char out[64];
+
+	shell(out, sizeof(out), "qtinfo --json stats %s | jq .protocol_errors",
+	      dir);
+	return atoi(out);
+}
+
+static bool lost(const char *dir)
+{
+	return !shell(NULL, 0, "qtinfo --json mounts | grep -q '\"lost\"'");
+}
+
+TEST_F(engine, reply)
+{
+	int status = -1;
+	double end;
+	pid_t pid;
+
+	pid = fork();
+	if (!pid)
+		_exit(chdir(self->dir) ? 200 : variant->act());
+
+	if (variant->want == DEAD || variant->want == LOST) {
+		end = now() + 10;
+		while (!lost(self->dir) && now() < end)
+			nap_ms(50);
+		EXPECT_TRUE(lost(self->dir)) TH_LOG("connection goes on");
+		EXPECT_EQ(variant->want == DEAD, protocol_errors(self->dir));
+		kill(pid, SIGKILL);
+		EXPECT_TRUE(ends_within(pid, 2, &status)) TH_LOG("unkillable");
+		return;
+	}
+	if (!ends_within(pid, 15, &status)) {
+		EXPECT_TRUE(false) TH_LOG("no end");
+		kill(pid, SIGKILL);
+		EXPECT_TRUE(ends_within(pid, 2, &status)) TH_LOG("unkillable");
+		return;
+	}
+	EXPECT_TRUE(WIFEXITED(status));
+	if (variant->want == CALM) {
+		EXPECT_NE(200, WEXITSTATUS(status));
+	} else {
+		EXPECT_EQ(variant->want, WEXITSTATUS(status));
+	}
+	EXPECT_FALSE(lost(self->dir));
+}
+
+TEST_HARNESS_MAIN
