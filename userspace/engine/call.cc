@@ -18,6 +18,7 @@ void Call::reset() {
   status = Status();
   stage = Stage::idle;
   cancelled = false;
+  patient = false;
   cancel_tags.clear();
 }
 

@@ -56,7 +56,7 @@ struct Call {
   enum class Stage : uint8_t { idle, queued, running };
   Stage stage = Stage::idle;
   bool cancelled = false;
-  unsigned thread = 0;                // that runs it
+  bool patient = false;               // it may wait for somebody for ever: not on the last threads
   std::vector<uint64_t> cancel_tags;  // CANCELs to answer when it is out
 
   // For the next request.

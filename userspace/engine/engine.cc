@@ -137,9 +137,16 @@ Status Engine::start(std::string& error) {
           address);
       return Status::error(EPERM);
     }
+    if (!made->loopback && psk_.empty())
+      log::warning("INSECURE: whoever can connect to {} can act as any user of this machine",
+                   address);
+    log::info("listening on {} (port {})", address, made->port);
     ports_.push_back(made->port);
     listening.push_back(std::move(*made));
   }
+  for (const Export& exported : exports_.list())
+    log::info("export {}{}", exported.path.empty() ? "/" : exported.path,
+              exported.readonly ? " (read-only)" : "");
   for (unsigned i = 0; i < std::max(1u, config_.threads); i++) {
     workers_.push_back(std::make_unique<Worker>(shared_));
     if (Status status = workers_.back()->start(); !status) {
@@ -171,6 +178,8 @@ void Engine::stop(std::chrono::milliseconds bound) {
     worker->abort();
   for (auto& worker : workers_)
     worker->join();
+  // Its threads hand calls to workers until the last moment.
+  pool_.stop();
 }
 
 void Engine::add_stats(Stats& sum) {

@@ -31,6 +31,7 @@ class Open : public RefCounted {
   uint32_t type = 0;   // enum qtfs_type
   bool synthetic = false;
   bool seekable = true;
+  bool pollable = false;       // reading and writing may wait for somebody
   bool memory = false;         // reading never waits for a device
   bool kernel_append = false;  // the descriptor itself appends: the inode takes nothing else
   std::atomic<uint64_t> stream_offset{0};  // bytes read from a stream

@@ -13,6 +13,9 @@ namespace qtfs {
 
 namespace {
 
+// Threads that what may wait for ever never gets.
+constexpr unsigned reserved_max = 8;
+
 int interrupt_signal() {
   return SIGRTMIN + 3;
 }
@@ -33,9 +36,14 @@ Pool::Pool(unsigned threads_max, Mounts& mounts, Finished finished)
 }
 
 Pool::~Pool() {
+  stop();
+}
+
+void Pool::stop() {
   {
     std::lock_guard guard(mutex_);
-    stopping_ = true;
+    if (std::exchange(stopping_, true))
+      return;
   }
   work_.notify_all();
   interrupt_.notify_all();
@@ -60,6 +68,13 @@ void Pool::submit(Call& call) {
   work_.notify_one();
 }
 
+std::deque<Call*>::iterator Pool::next() {
+  const unsigned reserved = std::min(reserved_max, (threads_max_ + 1) / 2);
+  const bool patient_too = patient_ + reserved < threads_max_ || threads_max_ == 1;
+  return std::find_if(queue_.begin(), queue_.end(),
+                      [&](const Call* call) { return patient_too || !call->patient; });
+}
+
 void Pool::run(unsigned index) {
   std::unique_lock lock(mutex_);
   Thread& self = *threads_[index];
@@ -68,12 +83,15 @@ void Pool::run(unsigned index) {
   lock.lock();
   while (true) {
     idle_++;
-    work_.wait(lock, [this] { return stopping_ || !queue_.empty(); });
+    work_.wait(lock, [this] { return stopping_ || next() != queue_.end(); });
     idle_--;
-    if (queue_.empty())
+    const auto found = next();
+    if (found == queue_.end())
       return;
-    Call& call = *queue_.front();
-    queue_.pop_front();
+    Call& call = **found;
+    const bool patient = call.patient;
+    patient_ += patient;
+    queue_.erase(found);
     call.stage = Call::Stage::running;
     self.call = &call;
     lock.unlock();
@@ -84,9 +102,12 @@ void Pool::run(unsigned index) {
     lock.lock();
     self.call = nullptr;
     call.stage = Call::Stage::idle;
+    patient_ -= patient;
     lock.unlock();
     finished_(call);
     lock.lock();
+    if (patient)
+      work_.notify_one();
   }
 }
 

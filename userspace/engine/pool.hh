@@ -23,6 +23,8 @@ class Pool {
 
   Pool(unsigned threads_max, Mounts& mounts, Finished finished);
   ~Pool();
+  // Ends its threads, when what was submitted is done.
+  void stop();
 
   void submit(Call& call);
 
@@ -41,6 +43,8 @@ class Pool {
     Call* call = nullptr;  // that runs
   };
 
+  // Work that may be begun now: that others wait for ever must not stop the rest.
+  std::deque<Call*>::iterator next();
   void run(unsigned index);
   void execute(Call& call, Context& context);
   void interrupt_loop();
@@ -56,6 +60,7 @@ class Pool {
   std::deque<Call*> queue_;
   std::vector<std::unique_ptr<Thread>> threads_;
   unsigned idle_ = 0;
+  unsigned patient_ = 0;  // of what runs
   bool stopping_ = false;
   std::thread interrupter_;
 };

@@ -153,39 +153,14 @@ class Buffer {
 class BufferPool {
  public:
   // Empty (no memory) when the allocation fails.
-  Buffer take(size_t capacity) {
-    const size_t cls = class_of(capacity);
-    if (cls < classes && !free_[cls].empty()) {
-      Buffer out = std::move(free_[cls].back());
-      free_[cls].pop_back();
-      out.reset();
-      return out;
-    }
-    return Buffer(cls < classes ? size_t{1} << (cls + min_shift) : capacity);
-  }
-
-  void give(Buffer buffer) {
-    const size_t cls = class_of(buffer.capacity());
-    const bool exact = cls < classes && buffer.capacity() == size_t{1} << (cls + min_shift);
-    if (exact && free_[cls].size() < keep(cls))
-      free_[cls].push_back(std::move(buffer));
-  }
+  Buffer take(size_t capacity);
+  void give(Buffer buffer);
 
  private:
   static constexpr size_t min_shift = 12;
   static constexpr size_t classes = 12;  // 4 KiB to 8 MiB
 
-  static size_t class_of(size_t capacity) {
-    size_t cls = 0;
-    while ((size_t{1} << (cls + min_shift)) < capacity)
-      cls++;
-    return cls;
-  }
-  // About 8 MiB a class at most, 64 pieces at most.
-  static size_t keep(size_t cls) {
-    const size_t fit = (size_t{8} << 20) >> (cls + min_shift);
-    return fit > 64 ? 64 : fit;
-  }
+  static size_t class_of(size_t capacity);
 
   std::vector<Buffer> free_[classes];
 };

@@ -77,8 +77,9 @@ struct Key {
 
 template <typename... Ts>
 void read_table(const toml::table& table, Problem& problem, Key<Ts>... keys) {
-  for (const auto& [key, node] : table) {
+  for (const auto& [key, value] : table) {
     const std::string name(key.str());
+    const toml::node& node = value;  // a lambda cannot have the binding itself
     bool known = false;
     auto offer = [&](const auto& candidate) {
       if (name == candidate.name) {

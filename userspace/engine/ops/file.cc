@@ -171,6 +171,7 @@ Status op_read(Call& call) {
   const bool nowait = (le32toh(body->flags) & QTFS_READ_NOWAIT) != 0;
   if (!regular && (le32toh(body->flags) & QTFS_READ_CACHED))
     return Status::error(EOPNOTSUPP);
+  call.patient = (*open)->pollable;
   if (!regular && !nowait && !call.may_block)
     return Status::defer();
   if (offset > INT64_MAX - uint64_t{count})
@@ -217,6 +218,7 @@ Status op_write(Call& call) {
   const uint32_t durable = QTFS_OPEN_SYNC | QTFS_OPEN_DSYNC | QTFS_OPEN_DIRECT;
   const bool regular = (*open)->regular();
   const int rwf = write_rwf(flags);
+  call.patient = (*open)->pollable;
   if (!call.may_block && (!regular || rwf || ((*open)->flags & durable)))
     return Status::defer();
   if (le64toh(body->offset) > INT64_MAX - call.payload.size())

@@ -92,8 +92,10 @@ Result<UniqueFd> open_object(Call& call, const Node& node, int fd, uint32_t flag
   const int native = native_open_flags(flags);
   if (node.key.type == QTFS_TYPE_REG)
     return open_regular(call, fd, native);
-  if (!call.may_block && !opens_at_once(node.key.type, flags))
+  if (!call.may_block && !opens_at_once(node.key.type, flags)) {
+    call.patient = true;
     return Status::defer();
+  }
   UniqueFd opened(reopen(fd, native));
   if (!opened)
     return Status::last();
@@ -128,7 +130,8 @@ uint32_t opened_flags(Call& call, Open& open) {
     open.seekable = false;
     flags |= QTFS_OPENED_STREAM | QTFS_OPENED_NOSEEK;
   }
-  if (pollable(*call.context, open.fd.get()))
+  open.pollable = pollable(*call.context, open.fd.get());
+  if (open.pollable)
     flags |= QTFS_OPENED_POLLABLE;
   return flags;
 }

@@ -191,6 +191,8 @@ TEST_F(FewThreads, BlockedOnesAreBounded) {
     tags.push_back(*send_read(pipe));
   dir_.write("file", "text");
   EXPECT_EQ("text", *client_.read_file(root_, "file"));
+  // What does not wait for anybody still finds a thread.
+  EXPECT_EQ(0, client_.fsync(open("file", rw)).err());
   for (uint64_t tag : tags) {
     EXPECT_EQ(uint32_t{QTFS_CANCEL_CANCELLED}, *client_.cancel(tag));
     EXPECT_EQ(EINTR, client_.wait(tag)->err());
