@@ -45,6 +45,8 @@
 #   qtfs_umount [ARG...]	umount ARG... $MNT
 #   engine_start [ARG...]	start the engine on the host, wait until it listens
 #   engine_stop [SIGNAL]	end it (SIGTERM) and wait until it is gone
+#   engine_at PORT [ARG...]	start one more on another port, which ends with the
+#				test; its log is /run/qtfs-engine-PORT.log
 #   link_down, link_up		the network between the two; on_host has its own
 
 MNT=${MNT:-/mnt/host}
@@ -328,6 +330,22 @@ engine_stop() {
 		pid=\$(cat /run/qtfs-engine.pid)
 		kill -${1:-TERM} \$pid
 		while [ -d /proc/\$pid ]; do sleep 0.05; done"
+}
+
+engine_at() {
+	local port=$1 hex key=--insecure
+	shift
+	[[ " $* " == *" --psk-file "* ]] && key=
+	hex=$(printf %04X "$port")
+	on_host "
+		setsid $QTFS_BUILD/engine 256 2 $key --listen 0.0.0.0:$port $* \
+			</dev/null >/run/qtfs-engine-$port.log 2>&1 &
+		echo \$! >/run/qtfs-engine-$port.pid
+		until grep -qs ':$hex 0\\+:0000 0A' /proc/net/tcp /proc/net/tcp6; do
+			[ -d /proc/\$! ] || exit 1
+			sleep 0.05
+		done" || bail "no engine on port $port"
+	at_end on_host "kill \$(cat /run/qtfs-engine-$port.pid)"
 }
 
 link_down() {

@@ -70,7 +70,10 @@ TEST_F_TIMEOUT(tree, odd_pieces, 120)
 		ASSERT_LT(0, got);
 		n = got;
 		bad = wrong_at(buf, 1, at, n);
-		ASSERT_EQ(n, bad) TH_LOG("wrong at %zu", at + bad);
+		ASSERT_EQ(n, bad)
+			TH_LOG("%zu: %02x %02x %02x, expected %02x", at + bad,
+			       buf[bad], buf[bad + 1], buf[bad + 2],
+			       pattern(1, at + bad));
 	}
 	EXPECT_EQ(0, read(fd, buf, 1));
 	close(fd);

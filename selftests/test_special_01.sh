@@ -1,0 +1,122 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0
+# The server's /proc and /sys, read and written through the mount.
+. "$(dirname "$0")/lib.sh"
+
+on_host "sleep 1000 </dev/null >/dev/null 2>&1 & echo \$! >$SRV/pid"
+PID=$(cat "$DIR/pid")
+at_end on_host "kill $PID"
+
+begin "/proc/meminfo is the server's"
+expect_eq "$(on_host grep MemTotal /proc/meminfo)" \
+	"$(grep MemTotal "$MNT/proc/meminfo")" MemTotal
+expect_match "^SwapTotal" cat "$MNT/proc/meminfo"
+
+begin "its boot id, not ours"
+expect_output "$(on_host cat /proc/sys/kernel/random/boot_id)" \
+	cat "$MNT/proc/sys/kernel/random/boot_id"
+
+begin "a process of the server"
+expect_output sleep cat "$MNT/proc/$PID/comm"
+expect_output "sleep 1000 " sh -c "tr '\0' ' ' <$MNT/proc/$PID/cmdline"
+expect_match "^Pid:	$PID\$" cat "$MNT/proc/$PID/status"
+expect_output "$(on_host readlink /proc/"$PID"/exe | sed "s|^/|../../|")" \
+	readlink "$MNT/proc/$PID/exe"
+expect_output "$(on_host ls /proc/"$PID"/fd)" ls "$MNT/proc/$PID/fd"
+expect_output "$(on_host grep -c . /proc/"$PID"/maps)" \
+	grep -c . "$MNT/proc/$PID/maps"
+
+begin "every process of the server, as ps would"
+on_host "cat /proc/[0-9]*/stat 2>/dev/null | grep -v 'cat\|bash\|kworker\|labd\|on-host\|(sh)' | cut -d' ' -f1,2 | sort -n" >"$TMP/there"
+cat "$MNT"/proc/[0-9]*/stat 2>/dev/null |
+	grep -v 'cat\|bash\|kworker\|labd\|on-host\|(sh)' | cut -d' ' -f1,2 | sort -n >"$TMP/here"
+expect_same "$TMP/there" "$TMP/here"
+
+begin "a process that ends vanishes"
+on_host "sleep 1000 </dev/null >/dev/null 2>&1 & echo \$! >$SRV/short"
+short=$(cat "$DIR/short")
+expect_output sleep cat "$MNT/proc/$short/comm"
+on_host "kill $short"
+wait_until 10 test ! -e "$MNT/proc/$short" || fail "still listed"
+expect_status 1 cat "$MNT/proc/$short/comm"
+
+begin "/proc/self and /proc/thread-self lead to no process of ours"
+expect_status 1 grep -qs "^Name:	grep" "$MNT/proc/self/status"
+
+begin "a sysctl written here is set there"
+old=$(on_host cat /proc/sys/vm/swappiness)
+put "$MNT/proc/sys/vm/swappiness" 37
+expect_output 37 on_host cat /proc/sys/vm/swappiness
+expect_output 37 cat "$MNT/proc/sys/vm/swappiness"
+expect_ok sh -c "printf 38 >$MNT/proc/sys/vm/swappiness"
+expect_output 38 on_host cat /proc/sys/vm/swappiness
+
+begin "what the server refuses is refused here"
+expect_fail EINVAL sh -c "echo 9999 >$MNT/proc/sys/vm/swappiness"
+expect_fail EINVAL sh -c "echo word >$MNT/proc/sys/vm/swappiness"
+expect_output 38 on_host cat /proc/sys/vm/swappiness
+on_host "echo $old >/proc/sys/vm/swappiness"
+expect_fail EACCES sh -c "echo x >$MNT/proc/version" ||
+	expect_match "denied|error|permitted" cat "$TMP/.err"
+expect_fail ENOENT cat "$MNT/proc/none"
+expect_status 1 mkdir "$MNT/proc/new"
+expect_status 1 touch "$MNT/proc/new"
+expect_status 1 rm "$MNT/proc/version"
+
+begin "an attribute of sysfs"
+knob=/sys/module/printk/parameters/time
+[ -w "$MNT$knob" ] || skip "no $knob"
+old=$(on_host cat $knob)
+expect_output "$old" cat "$MNT$knob"
+put "$MNT$knob" N
+expect_output N on_host cat $knob
+put "$MNT$knob" Y
+expect_output Y on_host cat $knob
+expect_output Y cat "$MNT$knob"
+expect_fail EINVAL sh -c "echo perhaps >$MNT$knob"
+on_host "echo $old >$knob"
+
+begin "programs that trust sizes read them whole"
+want=$(on_host cat /proc/version)
+for program in "cat $MNT/proc/version" "cat <$MNT/proc/version" \
+	"dd if=$MNT/proc/version bs=3 2>/dev/null" \
+	"dd if=$MNT/proc/version bs=1M 2>/dev/null" \
+	"head -n 1 $MNT/proc/version" "tail -n 1 $MNT/proc/version" \
+	"grep . $MNT/proc/version" "sed -n 1p $MNT/proc/version" \
+	"cp $MNT/proc/version $TMP/copy && cat $TMP/copy" \
+	"tail -c +1 $MNT/proc/version" "sort $MNT/proc/version" \
+	"cp $MNT/proc/version $DIR/copy && cat $DIR/copy" \
+	"while read -r line; do echo \"\$line\"; done <$MNT/proc/version"; do
+	expect_output "$want" sh -c "$program"
+done
+
+begin "files of many pages are complete"
+for file in kallsyms zoneinfo slabinfo vmstat; do
+	on_host "test -r /proc/$file" || continue
+	expect_eq "$(on_host "cut -d' ' -f2,3 /proc/$file | tr -dc 'a-zA-Z\n' | sha256sum")" \
+		"$(cut -d' ' -f2,3 "$MNT/proc/$file" | tr -dc 'a-zA-Z\n' | sha256sum)" $file
+done
+expect_output "$(on_host "sha256sum </proc/kallsyms")" \
+	sh -c "sha256sum <$MNT/proc/kallsyms"
+
+begin "a walk through all of /sys/module ends and agrees"
+expect_output "$(on_host "find /sys/module -mindepth 1 | sort | sha256sum")" \
+	sh -c "cd $MNT; find sys/module -mindepth 1 | sed 's|^|/|' | sort | sha256sum"
+
+begin "devices of the server are not ours to open"
+expect_output "character special file 1:3" stat -c '%F %t:%T' "$MNT/dev/null"
+expect_fail EACCES cat "$MNT/dev/null"
+expect_ok mknod "$DIR/null" c 1 3
+expect_output "1:3" on_host stat -c %t:%T "$SRV/null"
+expect_fail EACCES sh -c ": >$DIR/null"
+expect_ok mknod "$DIR/block" b 7 200
+expect_output "block special file 7:c8" on_host "stat -c '%F %t:%T' $SRV/block"
+expect_fail EPERM as_user 1000 mknod "$DIR/theirs" c 1 3 ||
+	expect_match "denied" cat "$TMP/.err"
+
+begin "FIFOs and sockets are made, and keep their type"
+expect_ok mkfifo "$DIR/fifo"
+expect_output fifo on_host stat -c %F "$SRV/fifo"
+python3 -c 'import socket, sys; socket.socket(socket.AF_UNIX).bind(sys.argv[1])' \
+	"$DIR/sock" || fail "bind"
+expect_output socket on_host stat -c %F "$SRV/sock"
