@@ -32,6 +32,9 @@ struct reply {
 	bool sealed;			/* the header is ready as it is */
 	bool close_after;
 	size_t cut;			/* send only so much, where not 0 */
+	int times;			/* send it so often */
+	unsigned char before[20480];	/* sent before it */
+	size_t before_len;
 };
 
 typedef void (*spoiler)(struct reply *r);
@@ -278,8 +281,13 @@ static bool serve(int fd, struct evil *evil)
 	memmove(reply.bytes + sizeof(reply.hdr), reply.bytes,
 		reply.body + reply.payload);
 	memcpy(reply.bytes, &reply.hdr, sizeof(reply.hdr));
-	return send(fd, reply.bytes, len, MSG_NOSIGNAL) == (ssize_t)len &&
-	       !reply.close_after;
+	if (send(fd, reply.before, reply.before_len, MSG_NOSIGNAL) < 0)
+		return false;
+	do {
+		if (send(fd, reply.bytes, len, MSG_NOSIGNAL) != (ssize_t)len)
+			return false;
+	} while (--reply.times > 0);
+	return !reply.close_after;
 }
 
 /* A process that listens on @port of loopback; @run has the connection. */

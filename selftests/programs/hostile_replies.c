@@ -40,6 +40,7 @@ static void wrong_tag(struct reply *r)		{ r->hdr.tag ^= htole64(1ull << 40); }
 static void wrong_slot(struct reply *r)		{ r->hdr.tag ^= htole64(5); }
 static void no_flags(struct reply *r)		{ r->hdr.flags = 0; }
 static void push_with_tag(struct reply *r)	{ r->hdr.flags = htole16(QTFS_FRAME_PUSH); }
+static void twice(struct reply *r)		{ r->times = 2; }
 static void cut_header(struct reply *r)		{ r->cut = 20; r->close_after = true; }
 static void cut_body(struct reply *r)		{ r->cut = sizeof(r->hdr) + 16; r->close_after = true; }
 static void odd_status(struct reply *r)		{ r->hdr.status = htole32(9999); r->body = r->payload = 0; }
@@ -77,6 +78,38 @@ static void name_empty(struct reply *r)		{ one_name(r, "", 0); }
 static void name_long(struct reply *r)		{ one_name(r, (char[300]){ "long" }, 300); }
 static void name_beyond(struct reply *r)	{ one_name(r, "cut", 3); r->payload -= 8; }
 static void list_empty_no_end(struct reply *r)	{ r->payload = 0; memset(r->bytes, 0, 16); }
+
+static void list_for_ever(struct reply *r)
+{
+	one_name(r, "file", 4);
+	memset(r->bytes, 0, 16);
+}
+
+static void push(struct reply *r, unsigned int op, size_t body)
+{
+	struct qtfs_wire_rep hdr = {
+		.len = htole32(sizeof(hdr) + body),
+		.op = htole16(op),
+		.flags = htole16(QTFS_FRAME_PUSH),
+		.body = htole32(body),
+	};
+
+	memcpy(r->before + r->before_len, &hdr, sizeof(hdr));
+	r->before_len += sizeof(hdr) + body;
+}
+
+static void pushes(struct reply *r)
+{
+	int i;
+
+	for (i = 0; i < 100; i++)
+		push(r, QTFS_OP_PUSH_INVAL + i % 9, 8 * (i % 5));
+}
+
+static void push_large(struct reply *r)		{ push(r, QTFS_OP_PUSH_EVENT, 16384); }
+static void push_beyond(struct reply *r)	{ push(r, QTFS_OP_PUSH_EVENT, 16392); }
+static void garbage(struct reply *r)		{ memset(r->before, 0xa5, r->before_len = 200); }
+static void zeros(struct reply *r)		{ r->before_len = 4096; }
 
 /* What is done meanwhile; an error number or 0. */
 static int do_stat(void)
@@ -159,8 +192,11 @@ static int do_statfs(void)
 	return errno_of(statfs(".", &st));
 }
 
-/* DEAD: nothing is answered any more. CALM: whatever comes, but no harm. */
-enum { DEAD = -1, CALM = -2, LOST = -3 };
+/*
+ * DEAD: a protocol error ends the connection. LOST: it ends without one.
+ * CALM: whatever comes, but no harm. ENDLESS: goes on until it is killed.
+ */
+enum { DEAD = -1, CALM = -2, LOST = -3, ENDLESS = -4 };
 
 FIXTURE(engine)
 {
@@ -200,6 +236,12 @@ EVIL(no_flags, STATFS, do_statfs, DEAD);
 EVIL(push_with_tag, STATFS, do_statfs, DEAD);
 EVIL(cut_header, STATFS, do_statfs, LOST);
 EVIL(cut_body, STATFS, do_statfs, LOST);
+EVIL(twice, STATFS, do_statfs, DEAD);
+EVIL(garbage, STATFS, do_statfs, DEAD);
+EVIL(zeros, STATFS, do_statfs, DEAD);
+EVIL(push_beyond, STATFS, do_statfs, DEAD);
+EVIL(push_large, STATFS, do_statfs, DEAD);
+EVIL(pushes, STATFS, do_statfs, CALM);
 EVIL(odd_status, STATFS, do_statfs, EIO);
 EVIL(restart_status, STATFS, do_statfs, EIO);
 
@@ -234,6 +276,7 @@ EVIL(name_empty, READDIR, do_list, EPROTO);
 EVIL(name_long, READDIR, do_list, EPROTO);
 EVIL(name_beyond, READDIR, do_list, EPROTO);
 EVIL(list_empty_no_end, READDIR, do_list, EPROTO);
+EVIL(list_for_ever, READDIR, do_list, ENDLESS);
 
 FIXTURE_SETUP(engine)
 {
@@ -296,14 +339,14 @@ TEST_F(engine, reply)
 		EXPECT_TRUE(ends_within(pid, 2, &status)) TH_LOG("unkillable");
 		return;
 	}
-	if (!ends_within(pid, 15, &status)) {
-		EXPECT_TRUE(false) TH_LOG("no end");
+	if (!ends_within(pid, variant->want == ENDLESS ? 2 : 15, &status)) {
+		EXPECT_EQ(ENDLESS, variant->want) TH_LOG("no end");
 		kill(pid, SIGKILL);
 		EXPECT_TRUE(ends_within(pid, 2, &status)) TH_LOG("unkillable");
 		return;
 	}
 	EXPECT_TRUE(WIFEXITED(status));
-	if (variant->want == CALM) {
+	if (variant->want == CALM || variant->want == ENDLESS) {
 		EXPECT_NE(200, WEXITSTATUS(status));
 	} else {
 		EXPECT_EQ(variant->want, WEXITSTATUS(status));

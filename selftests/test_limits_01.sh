@@ -1,0 +1,69 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0
+# As much as there may be: deep folders, long paths, many links, opens, groups.
+. "$(dirname "$0")/lib.sh"
+
+begin "a path of 4095 bytes, and deeper ones step by step"
+name=$(printf 'd%.0s' {1..200})
+expect_ok bash -c "cd $DIR && for i in {1..30}; do mkdir $name && cd $name || exit; done; echo bottom >f"
+expect_output bottom on_host "cd $SRV; for i in {1..30}; do cd $name; done; cat f"
+expect_output bottom bash -c "cd $DIR; for i in {1..30}; do cd $name; done; cat f"
+path=$DIR
+while [ ${#path} -lt 3800 ]; do path=$path/$name; done
+expect_ok ls "$path"
+expect_fail ENAMETOOLONG ls "$path/$name/$name"
+expect_ok rm -r "$DIR/$name"
+expect_output "" on_host ls -A "$SRV"
+
+begin "a thousand names of one file"
+put "$DIR/f" x
+expect_ok bash -c "cd $DIR && for i in {1..1000}; do echo ln f l\$i; done | sh"
+expect_output 1001 stat -c %h "$DIR/f"
+expect_output 1001 on_host stat -c %h "$SRV/f"
+expect_ok sh -c "rm $DIR/l*"
+expect_output 1 on_host stat -c %h "$SRV/f"
+
+begin "a thousand open files, all closed again"
+python3 - "$DIR" <<-'END' || fail "opening"
+	import os, resource, sys
+	resource.setrlimit(resource.RLIMIT_NOFILE, (4096, 4096))
+	fds = [os.open(f"{sys.argv[1]}/o{i}", os.O_CREAT | os.O_RDWR) for i in range(1000)]
+	for i, fd in enumerate(fds):
+	    os.write(fd, b"%d" % i)
+	for i, fd in enumerate(fds):
+	    assert os.pread(fd, 10, 0) == b"%d" % i
+	    os.close(fd)
+END
+expect_output 1000 on_host "ls $SRV | grep -c ^o"
+expect_output "$(seq -s '' 0 999)" on_host "cd $SRV; cat \$(seq -f o%.0f 0 999)"
+expect_ok sh -c "rm $DIR/o*"
+
+begin "RLIMIT_NOFILE is the client's"
+expect_fail EMFILE bash -c "ulimit -n 5; exec 3<$DIR/f 4<$DIR/f 5<$DIR/f"
+
+begin "many groups"
+on_host "echo grouped >$SRV/g; chown 0:60000 $SRV/g; chmod 640 $SRV/g"
+groups=$(seq -s, 100 1000),60000
+expect_output grouped setpriv --reuid 1000 --regid 1000 --groups "$groups" \
+	--inh-caps=-all --bounding-set=-all cat "$DIR/g"
+expect_fail EACCES setpriv --reuid 1000 --regid 1000 --groups "${groups%,*}" \
+	--inh-caps=-all --bounding-set=-all cat "$DIR/g"
+
+begin "more users than are remembered"
+expect_ok chmod 644 "$DIR/g"
+for ((uid = 2000; uid < 2300; uid++)); do
+	as_user $uid cat "$DIR/g" >/dev/null || { fail "uid $uid"; break; }
+done
+expect_output grouped as_user 2000 cat "$DIR/g"
+
+begin "a file of many gigabytes that is mostly hole"
+expect_ok truncate -s 1T "$DIR/huge"
+expect_ok sh -c "printf end | dd of=$DIR/huge bs=1 seek=1099511627000 conv=notrunc 2>/dev/null"
+expect_output end on_host "tail -c +1099511627001 $SRV/huge | head -c 3"
+expect_output end sh -c "dd if=$DIR/huge bs=1 skip=1099511627000 count=3 2>/dev/null"
+expect_fail EFBIG truncate -s 17T "$DIR/huge"
+expect_ok rm "$DIR/huge"
+
+begin "values that are too large are the server's to refuse"
+expect_fail EINVAL python3 -c "import os; os.truncate('$DIR/f', -1)"
+expect_output x cat "$DIR/f"
