@@ -151,8 +151,8 @@ static int qtfs_d_revalidate(struct dentry *dentry, unsigned int flags)
 	if (!inode)
 		return 0;
 	/* ->open asks for the name and the file in one round trip. */
-	if ((flags & LOOKUP_OPEN) && !(flags & LOOKUP_REVAL) &&
-	    (S_ISREG(inode->i_mode)))
+	if ((flags & LOOKUP_OPEN) && !(flags & (LOOKUP_REVAL | LOOKUP_EXCL)) &&
+	    S_ISREG(inode->i_mode))
 		return 1;
 
 	take_dentry_name_snapshot(&name, dentry);
@@ -396,7 +396,7 @@ static int open_found(struct inode *dir, struct dentry *dentry,
 	if (!opened)
 		return finish_no_open(file, alias);
 
-	err = qtfs_open_attach(d_inode(alias ?: dentry), file, opened);
+	err = qtfs_open_attach(d_inode(alias ?: dentry), file, opened, clock);
 	if (!err) {
 		err = finish_open(file, alias ?: dentry, NULL);
 		/* Refused by a security module: ->release will not be called. */

@@ -86,24 +86,48 @@ void qtfs_open_evict(struct inode *inode)
 	}
 }
 
-/* An engine that changes what a node is gets no inode of ours. */
-static int open_check(struct inode *inode, const struct qtfs_attr *attr)
+/*
+ * Close-to-open: what the engine says about the file at the open decides
+ * whether cached pages are good. Where more changes can hide behind the same
+ * change attribute they are not.
+ */
+static int open_revalidate(struct inode *inode, struct file *file,
+			   const struct qtfs_wire_opened *opened, u64 clock)
 {
-	return inode_wrong_type(inode, attr->mode) ? -ESTALE : 0;
+	struct qtfs_inode *qi = qtfs_i(inode);
+	struct qtfs_attr attr;
+	int err;
+
+	err = qtfs_attr_decode(&opened->attr, &attr);
+	if (err)
+		return err;
+	/* An engine that changes what a node is gets no inode of ours. */
+	if (inode_wrong_type(inode, attr.mode))
+		return -ESTALE;
+	if (!S_ISREG(inode->i_mode))
+		return 0;
+	spin_lock(&qi->lock);
+	if (qi->racy && inode->i_mapping->nrpages)
+		set_bit(QTFS_INODE_STALE_DATA, &qi->state);
+	qi->racy = false;
+	spin_unlock(&qi->lock);
+	qtfs_inode_update(inode, &attr, clock, false);
+	/* The VFS drops them all in a moment, dirty ones too. */
+	if (file->f_flags & O_TRUNC)
+		return 0;
+	return qtfs_revalidate_pages(inode);
 }
 
 int qtfs_open_attach(struct inode *inode, struct file *file,
-		     const struct qtfs_wire_opened *opened)
+		     const struct qtfs_wire_opened *opened, u64 clock)
 {
 	struct qtfs_session *session = qtfs_session(inode->i_sb);
 	struct qtfs_inode *qi = qtfs_i(inode);
 	u64 id = le64_to_cpu(opened->open);
 	struct qtfs_open *open;
-	struct qtfs_attr attr;
 	int err;
 
-	err = qtfs_attr_decode(&opened->attr, &attr) ?:
-	      open_check(inode, &attr);
+	err = open_revalidate(inode, file, opened, clock);
 	open = err ? NULL : kzalloc(sizeof(*open), GFP_KERNEL);
 	if (!open) {
 		qtfs_release_now(session, id);
@@ -139,31 +163,6 @@ static void open_body(struct inode *inode, struct file *file,
 	};
 }
 
-/*
- * Close-to-open: what OPEN says about the file decides whether cached pages
- * are good. Where more changes can hide behind the same change attribute they
- * are not.
- */
-static int open_revalidate(struct inode *inode,
-			   const struct qtfs_wire_opened *opened, u64 clock)
-{
-	struct qtfs_inode *qi = qtfs_i(inode);
-	struct qtfs_attr attr;
-	int err;
-
-	err = qtfs_attr_decode(&opened->attr, &attr) ?:
-	      open_check(inode, &attr);
-	if (err || !S_ISREG(inode->i_mode))
-		return err;
-	spin_lock(&qi->lock);
-	if (qi->racy && inode->i_mapping->nrpages)
-		set_bit(QTFS_INODE_STALE_DATA, &qi->state);
-	qi->racy = false;
-	spin_unlock(&qi->lock);
-	qtfs_inode_update(inode, &attr, clock, false);
-	return qtfs_revalidate_pages(inode);
-}
-
 static int open_call(struct inode *inode, struct file *file)
 {
 	struct dentry *dentry = file->f_path.dentry;
@@ -180,10 +179,17 @@ static int open_call(struct inode *inode, struct file *file)
 	};
 	bool by_name = !qtfs_dentry_fresh(dentry) && !IS_ROOT(dentry) &&
 		       S_ISREG(inode->i_mode) && !d_unlinked(dentry);
-	u64 clock = qtfs_clock(inode->i_sb);
 	struct dentry *parent = NULL;
+	u64 clock;
 	int err;
 
+	/* What others wrote here before must not come after the truncation. */
+	if ((file->f_flags & O_TRUNC) && S_ISREG(inode->i_mode)) {
+		err = qtfs_flush_pages(inode, NULL);
+		if (err)
+			return err;
+	}
+	clock = qtfs_clock(inode->i_sb);
 	open_body(inode, file, &body);
 	if (by_name) {
 		take_dentry_name_snapshot(&name, dentry);
@@ -203,13 +209,7 @@ static int open_call(struct inode *inode, struct file *file)
 	}
 	if (err)
 		return err;
-	err = open_revalidate(inode, &rep, clock);
-	if (err) {
-		qtfs_release_now(qtfs_session(inode->i_sb),
-				 le64_to_cpu(rep.open));
-		return err;
-	}
-	return qtfs_open_attach(inode, file, &rep);
+	return qtfs_open_attach(inode, file, &rep, clock);
 }
 
 int qtfs_open(struct inode *inode, struct file *file)
@@ -552,6 +552,12 @@ static ssize_t qtfs_write_iter(struct kiocb *iocb, struct iov_iter *from)
 	return n;
 }
 
+/* Until the engine takes locks for us: no lock is better than one that lies. */
+static int qtfs_lock(struct file *file, int cmd, struct file_lock *lock)
+{
+	return -ENOLCK;
+}
+
 static loff_t qtfs_llseek(struct file *file, loff_t offset, int whence)
 {
 	struct inode *inode = file_inode(file);
@@ -582,6 +588,8 @@ const struct file_operations qtfs_file_operations = {
 	.read_iter	= qtfs_read_iter,
 	.write_iter	= qtfs_write_iter,
 	.mmap		= qtfs_mmap,
+	.lock		= qtfs_lock,
+	.flock		= qtfs_lock,
 	.splice_read	= filemap_splice_read,
 	.splice_write	= iter_file_splice_write,
 };

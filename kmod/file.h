@@ -65,12 +65,15 @@ struct qtfs_open *qtfs_open_any(struct inode *inode, fmode_t mode);
 void qtfs_open_get(struct qtfs_open *open);
 void qtfs_open_put(struct qtfs_open *open);
 
-/*
- * Makes @file's open of what the engine answered. On failure the engine's open
- * is given back.
+/**
+ * qtfs_open_attach - make @file's open of what the engine answered
+ * @clock: qtfs_clock() from before the request
+ *
+ * Cached pages that are older than the file are dropped. On failure the
+ * engine's open is given back.
  */
 int qtfs_open_attach(struct inode *inode, struct file *file,
-		     const struct qtfs_wire_opened *opened);
+		     const struct qtfs_wire_opened *opened, u64 clock);
 
 /* The inode goes: opens that lingered for its pages are released. */
 void qtfs_open_evict(struct inode *inode);

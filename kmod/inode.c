@@ -294,6 +294,10 @@ int qtfs_inode_revalidate(struct inode *inode, bool force)
 
 	if (!force && inode_fresh(inode))
 		return 0;
+	/* umount(8) looks at the mount point first; a lost server cannot tell. */
+	if (inode == d_inode(inode->i_sb->s_root) &&
+	    !qtfs_session_alive(qtfs_session(inode->i_sb)))
+		return 0;
 
 	clock = qtfs_clock(inode->i_sb);
 	if (S_ISREG(inode->i_mode))

@@ -188,7 +188,6 @@ static void qtfs_readahead(struct readahead_control *rac)
 	size_t max_len = fs->opts.rsize - qtfs_folio_max(inode->i_sb) + 1;
 
 	while (open && readahead_count(rac)) {
-		loff_t pos = readahead_pos(rac);
 		struct bio_vec *bvec;
 		unsigned int nr;
 		size_t len;
@@ -203,7 +202,9 @@ static void qtfs_readahead(struct readahead_control *rac)
 			kfree(bvec);
 			break;
 		}
-		if (read_submit(open, pos, bvec, nr, len, true, NULL))
+		/* Not readahead_pos(): that lags behind by a folio. */
+		if (read_submit(open, folio_pos(page_folio(bvec->bv_page)),
+				bvec, nr, len, true, NULL))
 			break;
 	}
 	if (open)
@@ -302,9 +303,9 @@ static void wb_end(struct qtfs_req *req, int err)
 	}
 }
 
-static const struct qtfs_wire_write_rep *wb_reply(struct qtfs_req *req)
+static const struct qtfs_wire_write_rep *
+wb_reply(struct qtfs_req *req, const struct qtfs_wire_attr **attr)
 {
-	const struct qtfs_wire_attr *attr;
 	struct qtfs_results r;
 	const void *rep, *body;
 	int err;
@@ -319,8 +320,10 @@ static const struct qtfs_wire_write_rep *wb_reply(struct qtfs_req *req)
 		return NULL;
 	}
 	/* Written and closed. */
-	if (!qtfs_results_next(&r, QTFS_OP_RELEASE, sizeof(*attr), &body))
+	if (!qtfs_results_next(&r, QTFS_OP_RELEASE, sizeof(**attr), &body)) {
 		WRITE_ONCE(((struct qtfs_open *)req->priv)->released, true);
+		*attr = body;
+	}
 	return rep;
 }
 
@@ -330,10 +333,12 @@ static void wb_done(struct qtfs_req *req)
 	struct inode *inode = page_folio(req->send.bvec[0].bv_page)->mapping->host;
 	struct qtfs_open *open = req->priv;
 	const struct qtfs_wire_write_rep *rep = NULL;
+	const struct qtfs_wire_attr *wire = NULL;
 	struct qtfs_inode *qi = qtfs_i(inode);
+	struct qtfs_attr attr;
 
 	if (!req->err)
-		rep = wb_reply(req);
+		rep = wb_reply(req, &wire);
 	/* What the server could not take, it had no room for. */
 	if (rep && le32_to_cpu(rep->count) != req->send.len)
 		req->err = le32_to_cpu(rep->count) > req->send.len ?
@@ -349,6 +354,10 @@ static void wb_done(struct qtfs_req *req)
 	}
 	spin_unlock(&qi->lock);
 	wb_end(req, req->err);
+	/* Taken after closing: nobody needs to ask again. */
+	if (wire && !req->err && !qtfs_attr_decode(wire, &attr) &&
+	    !inode_wrong_type(inode, attr.mode))
+		qtfs_inode_update(inode, &attr, qtfs_clock(inode->i_sb), true);
 	wb_inode_put(inode);
 	qtfs_open_put(open);
 	qtfs_req_put(req);
@@ -408,11 +417,35 @@ static struct qtfs_req *wb_req(const struct wb_batch *b, bool close)
 	return qtfs_req_new(&args, GFP_NOFS);
 }
 
-/* Whether RELEASE can go with this, the only WRITE of the last user. */
+/*
+ * Whether RELEASE can go with this, the only WRITE of the last user. Then
+ * nobody else gets hold of the open any more.
+ */
 static bool wb_may_close(const struct wb_batch *b, bool last)
 {
-	return last && !b->sent && b->closing && b->closing == b->open &&
-	       refcount_read(&b->open->ref) == 2;	/* file's and batch's */
+	struct qtfs_inode *qi = qtfs_i(b->inode);
+	bool may = false;
+
+	if (!last || b->sent || !b->closing)
+		return false;
+	spin_lock(&qi->lock);
+	if (refcount_read(&b->open->ref) == 2) {	/* file's and batch's */
+		list_del_init(&b->open->inode_link);
+		may = true;
+	}
+	spin_unlock(&qi->lock);
+	return may;
+}
+
+/* It was not sent after all: the dirty pages need their open. */
+static void wb_unclose(const struct wb_batch *b)
+{
+	struct qtfs_inode *qi = qtfs_i(b->inode);
+
+	spin_lock(&qi->lock);
+	if (list_empty(&b->open->inode_link))
+		list_add(&b->open->inode_link, &qi->opens);
+	spin_unlock(&qi->lock);
 }
 
 /* Sends what is gathered. On failure the folios stay dirty. */
@@ -444,6 +477,7 @@ static int wb_flush_batch(struct wb_batch *b, bool last)
 				page_folio(req->send.bvec[i].bv_page));
 		wb_end(req, 0);
 		wb_inode_put(b->inode);
+		wb_unclose(b);
 		qtfs_open_put(b->open);
 		qtfs_req_put(req);
 	}

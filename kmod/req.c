@@ -14,6 +14,7 @@
 
 #include "chan.h"
 #include "cred.h"
+#include "log.h"
 #include "req.h"
 #include "session.h"
 #include "trace.h"
@@ -277,6 +278,9 @@ int qtfs_call(struct qtfs_session *session, struct qtfs_args *args)
 	} else {
 		err = req->err;
 		req_results(req, args);
+		qtfs_debug("%s: tag %llu, result %d, %lld us\n",
+			   qtfs_op_name(args->op), tag, err,
+			   ktime_us_delta(ktime_get(), req->queued_at));
 	}
 out:
 	qtfs_req_put(req);

@@ -132,7 +132,7 @@ struct qtfs_req {
 	ktime_t queued_at;
 
 	u8 head_buf[256] __aligned(8);
-	u8 reply_buf[384] __aligned(8);
+	u8 reply_buf[416] __aligned(8);
 };
 
 int qtfs_req_cache_init(void);

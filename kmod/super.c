@@ -43,6 +43,7 @@ enum {
 	OPT_SOURCE, OPT_SERVER, OPT_PORT, OPT_TRANS, OPT_SYMLINKS, OPT_RSIZE,
 	OPT_WSIZE, OPT_RA, OPT_ACREGMIN, OPT_ACREGMAX, OPT_ACDIRMIN,
 	OPT_ACDIRMAX, OPT_ACTIMEO, OPT_NOAC, OPT_CONNECT_TIMEOUT, OPT_PSK,
+	OPT_ADDR,
 };
 
 static const struct constant_table symlinks_table[] = {
@@ -68,6 +69,7 @@ static const struct fs_parameter_spec params[] = {
 	fsparam_flag("noac",			OPT_NOAC),
 	fsparam_u32("connect_timeout",		OPT_CONNECT_TIMEOUT),
 	__fsparam(fs_param_is_blob, "psk",	OPT_PSK, 0, NULL),
+	fsparam_string("addr",			OPT_ADDR),
 	{}
 };
 
@@ -227,6 +229,8 @@ static int parse_param(struct fs_context *fc, struct fs_parameter *param)
 		return 0;
 	case OPT_PSK:
 		return parse_psk(fc, param);
+	case OPT_ADDR:
+		return 0;	/* shown in /proc/mounts, so a remount brings it */
 	}
 	return -EINVAL;
 }
@@ -456,9 +460,21 @@ static int get_tree(struct fs_context *fc)
 	return get_tree_nodev(fc, fill_super);
 }
 
-/* Options of a mounted tree stay as they are; only the VFS's flags change. */
+/*
+ * Options of a mounted tree stay as they are; only the VFS's flags change. A
+ * remount repeats what /proc/mounts shows; anything else is refused.
+ */
 static int reconfigure(struct fs_context *fc)
 {
+	const struct mount_ctx *ctx = fc->fs_private;
+	const struct qtfs_fs *fs = qtfs_fs(fc->root->d_sb);
+	struct qtfs_options now = fs->opts, asked = ctx->opts;
+
+	/* What the server allowed may be less than what was asked. */
+	asked.rsize = min(asked.rsize, now.rsize);
+	asked.wsize = min(asked.wsize, now.wsize);
+	if (memcmp(&now, &asked, sizeof(now)))
+		return invalf(fc, "qtfs: a remount cannot change options of qtfs, only ro, nosuid and the like");
 	sync_filesystem(fc->root->d_sb);
 	return 0;
 }
@@ -503,6 +519,9 @@ static int init_fs_context(struct fs_context *fc)
 		.ac = { .reg_min = 1, .reg_max = 30,
 			.dir_min = 1, .dir_max = 30 },
 	};
+	/* A remount changes what it names: it starts from what there is. */
+	if (fc->purpose == FS_CONTEXT_FOR_RECONFIGURE)
+		ctx->opts = qtfs_fs(fc->root->d_sb)->opts;
 	fc->fs_private = ctx;
 	fc->ops = &context_ops;
 	return 0;
