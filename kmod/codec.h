@@ -32,6 +32,7 @@ struct qtfs_attr {
 	kgid_t gid;
 	u32 blksize;
 	dev_t rdev;
+	dev_t dev;		/* the server's filesystem */
 	u32 flags;		/* QTFS_ATTR_* */
 	u32 dio_mem_align;
 	u32 dio_offset_align;

@@ -170,6 +170,8 @@ static int cred_tell(struct qtfs_session *session, struct qtfs_cred *c)
 	__le32 *groups;
 	int err;
 
+	if (n * sizeof(*groups) > session->io_max)
+		return -EOVERFLOW;
 	groups = kvmalloc_array(n ?: 1, sizeof(*groups), GFP_NOFS);
 	if (!groups)
 		return -ENOMEM;

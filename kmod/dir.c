@@ -635,4 +635,5 @@ const struct inode_operations qtfs_dir_inode_operations = {
 	.setattr	= qtfs_setattr,
 	.permission	= qtfs_permission,
 	.listxattr	= qtfs_listxattr,
+	QTFS_ACL_OPS
 };

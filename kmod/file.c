@@ -269,8 +269,10 @@ int qtfs_release(struct inode *inode, struct file *file)
 	if (write && has_dirty_pages(inode))	/* stored through a mapping */
 		qtfs_flush_pages(inode, NULL);
 	if (write && has_dirty_pages(inode)) {
-		/* Killed meanwhile: writeback still needs a way to the file. */
-		open->lingers = true;
+		/*
+		 * Killed meanwhile: writeback still needs a way to the file.
+		 * The open stays with the inode until that is evicted.
+		 */
 		return 0;
 	}
 	open_unlink(inode, open);

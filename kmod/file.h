@@ -21,7 +21,6 @@ struct qtfs_session;
  * @flags: QTFS_OPENED_*
  * @inode_link: in qtfs_inode.opens, under its lock
  * @released: the engine has closed it already
- * @lingers: the file is gone, but dirty pages need it still
  * @dirents: directories: what the last READDIR gave
  * @dirents_len: its bytes
  * @dirents_at: first byte not handed on yet
@@ -40,7 +39,6 @@ struct qtfs_open {
 	u32 flags;
 	struct list_head inode_link;
 	bool released;
-	bool lingers;
 
 	void *dirents;
 	size_t dirents_len;

@@ -135,6 +135,8 @@ static void inode_init_new(struct inode *inode, const struct qtfs_entry *entry,
 	inode->i_ino = entry->attr.ino;
 	inode->i_mode = entry->attr.mode;
 	inode->i_flags |= S_NOATIME | S_NOCMTIME;
+	inode->i_acl = ACL_DONT_CACHE;
+	inode->i_default_acl = ACL_DONT_CACHE;
 	qi->stamp = entry->stamp;
 	qi->flags = entry->attr.flags;
 	inode_set_ops(inode, &entry->attr);
@@ -221,6 +223,7 @@ void qtfs_inode_update(struct inode *inode, const struct qtfs_attr *attr,
 	qi->dio_mem_align = attr->dio_mem_align;
 	qi->dio_offset_align = attr->dio_offset_align;
 	qi->flags = attr->flags;
+	qi->dev = attr->dev;
 	inode->i_blkbits = PAGE_SHIFT;
 	changed = attr->change != qi->change;
 
@@ -233,7 +236,6 @@ void qtfs_inode_update(struct inode *inode, const struct qtfs_attr *attr,
 	inode_set_mtime_to_ts(inode, attr->mtime);
 	inode->i_blocks = attr->blocks;
 	i_size_write(inode, attr->size);
-	qi->server_size = attr->size;
 	if (changed && !own)
 		set_bit(QTFS_INODE_STALE_DATA, &qi->state);
 	if (changed) {
@@ -342,6 +344,7 @@ int qtfs_getattr(struct mnt_idmap *idmap, const struct path *path,
 	}
 
 	qtfs_fillattr(idmap, mask, inode, stat);
+	stat->dev = qtfs_dev_of(inode->i_sb, READ_ONCE(qi->dev));
 	spin_lock(&qi->lock);
 	stat->blksize = qi->blksize ?: PAGE_SIZE;
 	if (qi->flags & QTFS_ATTR_BTIME) {
@@ -514,6 +517,7 @@ const struct inode_operations qtfs_file_inode_operations = {
 	.setattr	= qtfs_setattr,
 	.permission	= qtfs_permission,
 	.listxattr	= qtfs_listxattr,
+	QTFS_ACL_OPS
 };
 
 const struct inode_operations qtfs_special_inode_operations = {
@@ -521,4 +525,5 @@ const struct inode_operations qtfs_special_inode_operations = {
 	.setattr	= qtfs_setattr,
 	.permission	= qtfs_permission,
 	.listxattr	= qtfs_listxattr,
+	QTFS_ACL_OPS
 };

@@ -36,7 +36,7 @@ enum {
  * @writers: buffered writes under way
  * @btime: birth, if QTFS_ATTR_BTIME
  * @blksize: for st_blksize
- * @server_size: the file's length on the server, as far as known
+ * @dev: the server's device number of its filesystem
  * @access: what single credentials may do
  * @opens: struct qtfs_open of this inode
  * @writeback: WRITE requests under way
@@ -62,7 +62,7 @@ struct qtfs_inode {
 	u32 blksize;
 	u32 dio_mem_align;
 	u32 dio_offset_align;
-	u64 server_size;
+	dev_t dev;
 	struct {
 		u32 cred;
 		u32 allowed;
@@ -148,7 +148,24 @@ extern const struct file_operations qtfs_file_operations;
 extern const struct file_operations qtfs_direct_operations;
 extern const struct address_space_operations qtfs_aops;
 
+/* acl.c: with these the VFS asks us, not the xattr handler (since 6.2). */
+#ifdef QTFS_HAVE_GET_INODE_ACL
+struct posix_acl *qtfs_get_acl(struct mnt_idmap *idmap, struct dentry *dentry,
+			       int type);
+int qtfs_set_acl(struct mnt_idmap *idmap, struct dentry *dentry,
+		 struct posix_acl *acl, int type);
+#define QTFS_ACL_OPS .get_acl = qtfs_get_acl, .set_acl = qtfs_set_acl,
+#else
+#define QTFS_ACL_OPS
+#endif
+
 /* xattr.c */
+/* The value's size, or with @size the value too. */
+ssize_t qtfs_xattr_get(struct inode *inode, const char *name, void *buf,
+		       size_t size);
+/* @value NULL: remove. @flags as setxattr(2)'s. */
+int qtfs_xattr_set(struct inode *inode, const char *name, const void *value,
+		   size_t size, int flags);
 extern const struct xattr_handler *qtfs_xattr_handlers[];
 ssize_t qtfs_listxattr(struct dentry *dentry, char *buf, size_t size);
 

@@ -339,10 +339,10 @@ static void wb_done(struct qtfs_req *req)
 
 	if (!req->err)
 		rep = wb_reply(req, &wire);
-	/* What the server could not take, it had no room for. */
+	/* The engine takes all of a cached write or says why it cannot. */
 	if (rep && le32_to_cpu(rep->count) != req->send.len)
 		req->err = le32_to_cpu(rep->count) > req->send.len ?
-			   -EPROTO : -ENOSPC;
+			   -EPROTO : -EIO;
 	qtfs_inode_modified(inode);
 	spin_lock(&qi->lock);
 	if (!req->err) {

@@ -199,6 +199,11 @@ static int rx_step(struct qtfs_chan *chan)
 	switch (chan->rx.stage) {
 	case RX_HEADER:
 		err = rx_part(chan, &chan->rx.hdr, sizeof(chan->rx.hdr));
+		/* A banner of something else may be shorter than a header. */
+		if (err == -EAGAIN && chan->greeting &&
+		    chan->rx.have >= sizeof(chan->rx.hdr.len) &&
+		    le32_to_cpu(chan->rx.hdr.len) > QTFS_BODY_MAX)
+			return rx_protocol_error(chan, "no greeting");
 		if (!err)
 			err = rx_check(chan);
 		if (err)

@@ -241,6 +241,9 @@ static int greeting_connect(struct greeting *g)
 				     "connection refused: no engine listens there");
 	case -ETIMEDOUT:
 		return greeting_fail(g, err, "no answer within the connect timeout");
+	case -ECONNRESET:
+		return greeting_fail(g, -EPROTO,
+			"what listens there does not speak the qtfs protocol");
 	case -EHOSTUNREACH:
 	case -ENETUNREACH:
 		return greeting_fail(g, err, "cannot be reached");

@@ -3,8 +3,8 @@
  * Mounting: options, the session behind a superblock, its root, its end.
  *
  * Unmounting never hangs on a dead server: what cannot be sent any more is
- * failed before the VFS waits for it (qtfs_kill_sb), and umount -f fails
- * everything that is under way (qtfs_umount_begin).
+ * failed before the VFS waits for it (kill_sb), and umount -f fails
+ * everything that is under way (umount_begin).
  */
 #include <linux/backing-dev.h>
 #include <linux/fs_context.h>
@@ -25,6 +25,20 @@
 #define DEFAULT_IO (1u << 20)
 #define DEFAULT_RA_KIB 4096u
 #define DEFAULT_CONNECT_TIMEOUT 10u
+
+/* Says why, to who mounts (read from the fs_context) and in the kernel log. */
+#define mount_error(fc, fmt, ...)					\
+	do {								\
+		errorf(fc, "qtfs: " fmt, ##__VA_ARGS__);		\
+		if ((fc)->log.log)	/* else errorf() printed it */	\
+			qtfs_warn(fmt "\n", ##__VA_ARGS__);		\
+	} while (0)
+
+#define mount_invalid(fc, fmt, ...)					\
+	({								\
+		mount_error(fc, fmt, ##__VA_ARGS__);			\
+		-EINVAL;						\
+	})
 
 /* While a mount is being set up: fc->fs_private. */
 struct mount_ctx {
@@ -98,7 +112,7 @@ static int parse_source(struct fs_context *fc, const char *source)
 	if (source[0] == '/')
 		return replace_string(&ctx->path, source, strlen(source));
 	if (!path || path == source)
-		return invalf(fc, "qtfs: source '%s' is neither /PATH nor ADDRESS:/PATH",
+		return mount_invalid(fc, "source '%s' is neither /PATH nor ADDRESS:/PATH",
 			      source);
 	len = path - source;
 	if (addr[0] == '[' && addr[len - 1] == ']') {
@@ -112,7 +126,7 @@ static int parse_source(struct fs_context *fc, const char *source)
 static int parse_io(struct fs_context *fc, const char *name, u32 value, u32 *to)
 {
 	if (value < PAGE_SIZE || value > QTFS_IO_MAX)
-		return invalf(fc, "qtfs: %s=%u is not between %lu and %u", name,
+		return mount_invalid(fc, "%s=%u is not between %lu and %u", name,
 			      value, PAGE_SIZE, QTFS_IO_MAX);
 	*to = rounddown(value, PAGE_SIZE);
 	return 0;
@@ -122,7 +136,7 @@ static int parse_seconds(struct fs_context *fc, const char *name, u32 value,
 			 u32 *to)
 {
 	if (value > 86400)
-		return invalf(fc, "qtfs: %s=%u is more than a day", name, value);
+		return mount_invalid(fc, "%s=%u is more than a day", name, value);
 	*to = value;
 	return 0;
 }
@@ -132,7 +146,7 @@ static int parse_psk(struct fs_context *fc, struct fs_parameter *param)
 	struct mount_ctx *ctx = fc->fs_private;
 
 	if (!param->size || param->size > 4096)
-		return invalf(fc, "qtfs: the key has %zu bytes, not 1 to 4096",
+		return mount_invalid(fc, "the key has %zu bytes, not 1 to 4096",
 			      param->size);
 	kfree_sensitive(ctx->psk);
 	ctx->psk = kmemdup(param->blob, param->size, GFP_KERNEL);
@@ -156,7 +170,7 @@ static int parse_source_param(struct fs_context *fc, struct fs_parameter *param)
 	int err;
 
 	if (fc->source)
-		return invalf(fc, "qtfs: more than one source");
+		return mount_invalid(fc, "more than one source");
 	err = parse_source(fc, param->string);
 	if (!err) {
 		fc->source = param->string;
@@ -182,14 +196,14 @@ static int parse_param(struct fs_context *fc, struct fs_parameter *param)
 				      strlen(param->string));
 	case OPT_PORT:
 		if (!result.uint_32 || result.uint_32 > 65535)
-			return invalf(fc, "qtfs: port=%u is not between 1 and 65535",
+			return mount_invalid(fc, "port=%u is not between 1 and 65535",
 				      result.uint_32);
 		ctx->port = result.uint_32;
 		return 0;
 	case OPT_TRANS:
 		ctx->trans = qtfs_transport_find(param->string);
 		if (!ctx->trans)
-			return invalf(fc, "qtfs: trans=%s is not known; there is: tcp",
+			return mount_invalid(fc, "trans=%s is not known; there is: tcp",
 				      param->string);
 		return 0;
 	case OPT_SYMLINKS:
@@ -201,7 +215,7 @@ static int parse_param(struct fs_context *fc, struct fs_parameter *param)
 		return parse_io(fc, "wsize", result.uint_32, &opts->wsize);
 	case OPT_RA:
 		if (result.uint_32 > 1 << 20)
-			return invalf(fc, "qtfs: ra=%u is more than 1 GiB",
+			return mount_invalid(fc, "ra=%u is more than 1 GiB",
 				      result.uint_32);
 		opts->ra_kib = result.uint_32;
 		return 0;
@@ -223,7 +237,7 @@ static int parse_param(struct fs_context *fc, struct fs_parameter *param)
 		return parse_all_ac(fc, 0);
 	case OPT_CONNECT_TIMEOUT:
 		if (!result.uint_32 || result.uint_32 > 3600)
-			return invalf(fc, "qtfs: connect_timeout=%u is not between 1 and 3600",
+			return mount_invalid(fc, "connect_timeout=%u is not between 1 and 3600",
 				      result.uint_32);
 		opts->connect_timeout = result.uint_32;
 		return 0;
@@ -250,6 +264,9 @@ static int qtfs_statfs(struct dentry *dentry, struct kstatfs *st)
 	};
 	int err;
 
+	/* umount(8) asks before it unmounts: a lost server must not hold it up. */
+	if (!qtfs_session_alive(qtfs_session(dentry->d_sb)))
+		return -ENOTCONN;
 	err = qtfs_call(qtfs_session(dentry->d_sb), &args);
 	if (err)
 		return err;
@@ -280,7 +297,7 @@ static int qtfs_show_options(struct seq_file *m, struct dentry *root)
 }
 
 /* umount -f: whoever waits for the server gets an error. */
-static void qtfs_umount_begin(struct super_block *sb)
+static void umount_begin(struct super_block *sb)
 {
 	qtfs_session_abort(qtfs_session(sb));
 }
@@ -291,7 +308,7 @@ static const struct super_operations super_ops = {
 	.evict_inode	= qtfs_evict_inode,
 	.statfs		= qtfs_statfs,
 	.show_options	= qtfs_show_options,
-	.umount_begin	= qtfs_umount_begin,
+	.umount_begin	= umount_begin,
 };
 
 static int attach_error(struct fs_context *fc, const struct mount_ctx *ctx,
@@ -299,20 +316,20 @@ static int attach_error(struct fs_context *fc, const struct mount_ctx *ctx,
 {
 	switch (err) {
 	case -ENOENT:
-		errorf(fc, "qtfs: the server has no '%s'", ctx->path);
+		mount_error(fc, "the server has no '%s'", ctx->path);
 		break;
 	case -EACCES:
-		errorf(fc, "qtfs: the server does not export '%s' to us",
+		mount_error(fc, "the server does not export '%s' to us",
 		       ctx->path);
 		break;
 	case -ENOTDIR:
-		errorf(fc, "qtfs: '%s' is not a directory on the server",
+		mount_error(fc, "'%s' is not a directory on the server",
 		       ctx->path);
 		break;
 	case -EINTR:
 		break;
 	default:
-		errorf(fc, "qtfs: cannot attach to '%s': error %d", ctx->path,
+		mount_error(fc, "cannot attach to '%s': error %d", ctx->path,
 		       err);
 	}
 	return err;
@@ -324,7 +341,6 @@ static int attach(struct super_block *sb, struct fs_context *fc,
 	struct mount_ctx *ctx = fc->fs_private;
 	size_t len = strlen(ctx->path);
 	struct qtfs_wire_attach body = {
-		.flags	  = cpu_to_le32(sb_rdonly(sb) ? QTFS_ATTACH_RDONLY : 0),
 		.path_len = cpu_to_le16(len),
 	};
 	struct qtfs_wire_entry wire;
@@ -375,6 +391,7 @@ static int fill_super(struct super_block *sb, struct fs_context *fc)
 	struct inode *root;
 	int err;
 
+	qtfs_devs_init(&fs->devs);
 	fs->opts = ctx->opts;
 	fs->session = ctx->session;
 	ctx->session = NULL;
@@ -404,6 +421,7 @@ static int fill_super(struct super_block *sb, struct fs_context *fc)
 	ctx->session = NULL;
 	if (err)
 		return err;
+	fs->devs.root = entry.attr.dev;
 	root = qtfs_iget(sb, &entry, qtfs_clock(sb));
 	if (IS_ERR(root))
 		return PTR_ERR(root);
@@ -420,13 +438,13 @@ static int ctx_connect(struct fs_context *fc, struct mount_ctx *ctx)
 		.psk	 = ctx->psk,
 		.psk_len = ctx->psk_len,
 		.timeout = HZ * ctx->opts.connect_timeout,
-		.io_max	 = max(ctx->opts.rsize, ctx->opts.wsize),
+		.io_max	 = max3(ctx->opts.rsize, ctx->opts.wsize, DEFAULT_IO),
 	};
 	const char *server = ctx->server ?: qtfs_param_server_ip;
 
 	p.to.trans = ctx->trans;
 	if (ctx->trans->parse(&p.to, server, ctx->port))
-		return invalf(fc, "qtfs: server '%s' is not an IP address",
+		return mount_invalid(fc, "server '%s' is not an IP address",
 			      server);
 	ctx->session = qtfs_session_open(&p);
 	if (IS_ERR(ctx->session)) {
@@ -434,7 +452,7 @@ static int ctx_connect(struct fs_context *fc, struct mount_ctx *ctx)
 
 		ctx->session = NULL;
 		if (p.why[0])
-			errorf(fc, "qtfs: %s", p.why);
+			mount_error(fc, "%s", p.why);
 		return err;
 	}
 	return 0;
@@ -447,7 +465,7 @@ static int get_tree(struct fs_context *fc)
 	int err;
 
 	if (!fc->source || !ctx->path)
-		return invalf(fc, "qtfs: no source given");
+		return mount_invalid(fc, "no source given");
 	fs = kzalloc(sizeof(*fs), GFP_KERNEL);
 	if (!fs)
 		return -ENOMEM;
@@ -474,7 +492,7 @@ static int reconfigure(struct fs_context *fc)
 	asked.rsize = min(asked.rsize, now.rsize);
 	asked.wsize = min(asked.wsize, now.wsize);
 	if (memcmp(&now, &asked, sizeof(now)))
-		return invalf(fc, "qtfs: a remount cannot change options of qtfs, only ro, nosuid and the like");
+		return mount_invalid(fc, "a remount cannot change options of qtfs, only ro, nosuid and the like");
 	sync_filesystem(fc->root->d_sb);
 	return 0;
 }
@@ -537,6 +555,7 @@ static void kill_sb(struct super_block *sb)
 	kill_anon_super(sb);
 	if (fs->session)
 		qtfs_session_close(fs->session);
+	qtfs_devs_destroy(&fs->devs);
 	kfree(fs);
 }
 

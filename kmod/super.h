@@ -6,6 +6,7 @@
 #include <linux/atomic.h>
 #include <linux/fs.h>
 
+#include "devs.h"
 #include "session.h"
 
 #define QTFS_SUPER_MAGIC 0x51544653	/* "QTFS" */
@@ -39,11 +40,13 @@ struct qtfs_options {
 
 /**
  * struct qtfs_fs - a superblock's s_fs_info
+ * @devs: device numbers of the server's filesystems
  * @clock: counts local changes to inodes; see qtfs_inode_update()
  */
 struct qtfs_fs {
 	struct qtfs_session *session;
 	struct qtfs_options opts;
+	struct qtfs_devs devs;
 	atomic64_t clock;
 };
 

@@ -11,7 +11,8 @@ static ssize_t xattr_fetch(struct inode *inode, u16 op, const char *name,
 			   void *buf, size_t size)
 {
 	size_t name_len = name ? strlen(name) : 0;
-	size_t max = min_t(size_t, size, QTFS_XATTR_MAX);
+	size_t max = min3(size, (size_t)QTFS_XATTR_MAX,
+			  (size_t)qtfs_session(inode->i_sb)->io_max);
 	struct qtfs_wire_xattr body = {
 		.node	  = cpu_to_le64(qtfs_i(inode)->node),
 		.size	  = cpu_to_le32(max),
@@ -42,17 +43,14 @@ static ssize_t xattr_fetch(struct inode *inode, u16 op, const char *name,
 	return n;
 }
 
-static int xattr_get(const struct xattr_handler *handler,
-		     struct dentry *dentry, struct inode *inode,
-		     const char *name, void *buf, size_t size)
+ssize_t qtfs_xattr_get(struct inode *inode, const char *name, void *buf,
+		       size_t size)
 {
 	return xattr_fetch(inode, QTFS_OP_GETXATTR, name, buf, size);
 }
 
-static int xattr_set(const struct xattr_handler *handler,
-		     struct mnt_idmap *idmap, struct dentry *dentry,
-		     struct inode *inode, const char *name, const void *value,
-		     size_t size, int flags)
+int qtfs_xattr_set(struct inode *inode, const char *name, const void *value,
+		   size_t size, int flags)
 {
 	struct qtfs_wire_xattr body = {
 		.node	  = cpu_to_le64(qtfs_i(inode)->node),
@@ -72,7 +70,7 @@ static int xattr_set(const struct xattr_handler *handler,
 	};
 	int err;
 
-	if (size > QTFS_XATTR_MAX)
+	if (size > QTFS_XATTR_MAX || size > qtfs_session(inode->i_sb)->io_max)
 		return -E2BIG;
 	err = qtfs_call(qtfs_session(inode->i_sb), &args);
 	if (!err)
@@ -83,6 +81,21 @@ static int xattr_set(const struct xattr_handler *handler,
 ssize_t qtfs_listxattr(struct dentry *dentry, char *buf, size_t size)
 {
 	return xattr_fetch(d_inode(dentry), QTFS_OP_LISTXATTR, NULL, buf, size);
+}
+
+static int xattr_get(const struct xattr_handler *handler,
+		     struct dentry *dentry, struct inode *inode,
+		     const char *name, void *buf, size_t size)
+{
+	return qtfs_xattr_get(inode, name, buf, size);
+}
+
+static int xattr_set(const struct xattr_handler *handler,
+		     struct mnt_idmap *idmap, struct dentry *dentry,
+		     struct inode *inode, const char *name, const void *value,
+		     size_t size, int flags)
+{
+	return qtfs_xattr_set(inode, name, value, size, flags);
 }
 
 /* Every name: the server knows which it has. */

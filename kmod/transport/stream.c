@@ -104,7 +104,9 @@ static int stream_wait_connected(struct qtfs_link *link, long timeout)
 		return -EINTR;
 	if (stream_connecting(sk))
 		return -ETIMEDOUT;
-	if (READ_ONCE(sk->sk_state) == TCP_ESTABLISHED)
+	/* A peer that closes at once was connected nevertheless. */
+	if (READ_ONCE(sk->sk_state) == TCP_ESTABLISHED ||
+	    READ_ONCE(sk->sk_state) == TCP_CLOSE_WAIT)
 		return 0;
 	return sock_error(sk) ?: -ECONNREFUSED;
 }

@@ -30,7 +30,7 @@ struct qtfs_endpoint {
 
 /**
  * struct qtfs_link - one connection, owned by a channel
- * @trans: set by qtfs_link_open()
+ * @trans: whose link this is; set by the channel
  * @readable: bytes (or the end) may be read; any context, does not sleep
  * @writable: bytes may be written again after -EAGAIN; likewise
  * @local: the peer is this very machine
