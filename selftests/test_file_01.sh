@@ -78,16 +78,3 @@ for ((i = 0; i < 20; i++)); do
 done
 expect_output 40 sh -c "grep -c . $F"
 expect_eq "$(on_host sha256sum "$S" | cut -c1-64)" "$(sha256sum "$F" | cut -c1-64)" sum
-
-begin "64 MiB, either way"
-[ "$(on_host "df --output=avail -k $SRV | tail -n 1")" -gt 140000 ] || skip "no room"
-if [ "$case_state" = ok ]; then
-	head -c 64M /dev/urandom >"$TMP/data"
-	cp "$TMP/data" "$DIR/data"
-	sum=$(sha256sum <"$TMP/data")
-	rm "$TMP/data"
-	expect_eq "$sum" "$(on_host "sha256sum <$SRV/data")" "written"
-	on_host "mv $SRV/data $SRV/data2"
-	expect_eq "$sum" "$(sha256sum <"$DIR/data2")" "read"
-	rm "$DIR/data2"
-fi
