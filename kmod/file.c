@@ -411,12 +411,14 @@ static ssize_t qtfs_read_iter(struct kiocb *iocb, struct iov_iter *to)
 		err = qtfs_flush_pages(inode, NULL);
 		return err ?: direct_read(iocb, to);
 	}
-	if (test_bit(QTFS_INODE_STALE_DATA, &qtfs_i(inode)->state)) {
-		if (iocb->ki_flags & IOCB_NOWAIT)
-			return -EAGAIN;
-		err = qtfs_revalidate_pages(inode);
+	/* A reader that keeps the file open sees what others append, in time. */
+	if (!(iocb->ki_flags & IOCB_NOWAIT)) {
+		err = qtfs_inode_revalidate(inode, false) ?:
+		      qtfs_revalidate_pages(inode);
 		if (err)
 			return err;
+	} else if (test_bit(QTFS_INODE_STALE_DATA, &qtfs_i(inode)->state)) {
+		return -EAGAIN;
 	}
 	return generic_file_read_iter(iocb, to);
 }
@@ -460,6 +462,7 @@ static ssize_t write_once(struct kiocb *iocb, size_t count,
 	};
 	void *copy = kvmalloc(count, GFP_KERNEL);
 	ssize_t n;
+	u64 end;
 	int err;
 
 	if (!copy)
@@ -474,11 +477,11 @@ static ssize_t write_once(struct kiocb *iocb, size_t count,
 	if (err)
 		return err;
 	n = le32_to_cpu(rep.count);
-	if (n > count)
+	end = le64_to_cpu(rep.offset);
+	if (n > count || end < n || end > MAX_LFS_FILESIZE)
 		return -EPROTO;
 	iov_iter_revert(from, count - n);
-	iocb->ki_pos = iocb->ki_flags & IOCB_APPEND ?
-		       le64_to_cpu(rep.offset) : iocb->ki_pos + n;
+	iocb->ki_pos = iocb->ki_flags & IOCB_APPEND ? end : iocb->ki_pos + n;
 	if (qtfs_is_synthetic(inode))
 		return n;
 

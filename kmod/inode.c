@@ -346,7 +346,7 @@ int qtfs_getattr(struct mnt_idmap *idmap, const struct path *path,
 	qtfs_fillattr(idmap, mask, inode, stat);
 	stat->dev = qtfs_dev_of(inode->i_sb, READ_ONCE(qi->dev));
 	spin_lock(&qi->lock);
-	stat->blksize = qi->blksize ?: PAGE_SIZE;
+	stat->blksize = is_power_of_2(qi->blksize) ? qi->blksize : PAGE_SIZE;
 	if (qi->flags & QTFS_ATTR_BTIME) {
 		stat->result_mask |= STATX_BTIME;
 		stat->btime = qi->btime;

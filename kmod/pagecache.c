@@ -252,10 +252,10 @@ int qtfs_revalidate_pages(struct inode *inode)
 	err = qtfs_flush_pages(inode, NULL);
 	if (!err)
 		err = invalidate_inode_pages2(inode->i_mapping);
-	if (err == -EINTR) {
+	if (err)	/* some are still there, busy or dirty again */
 		set_bit(QTFS_INODE_STALE_DATA, &qi->state);
+	if (err == -EINTR)
 		return err;
-	}
 	qtfs_count(qtfs_session(inode->i_sb)->stats, QTFS_COUNT_INVALIDATIONS);
 	return 0;
 }

@@ -48,7 +48,8 @@ static int dirent_view(const void *at, size_t left, struct dirent_view *v)
 	len += QTFS_PAD(v->name_len);
 	v->len = len;
 	if (left < len || !v->name_len || v->name_len > QTFS_NAME_MAX ||
-	    v->wire->reserved || memchr(v->name, '/', v->name_len) ||
+	    v->wire->reserved || le64_to_cpu(v->wire->cookie) > LLONG_MAX ||
+	    memchr(v->name, '/', v->name_len) ||
 	    memchr(v->name, 0, v->name_len))
 		return -EPROTO;
 	/* "." and ".." are ours to make. */
