@@ -12,6 +12,7 @@ namespace qtfs {
 namespace {
 
 constexpr unsigned handshake_seconds = 10;
+constexpr unsigned drain_seconds = 10;   // for a peer that takes no answers
 constexpr size_t coalesce_size = 16384;  // small answers share buffers of this size
 constexpr size_t inline_payload = 2048;  // shorter payloads are copied behind their header
 constexpr unsigned bulk_streak = 8;
@@ -41,6 +42,15 @@ void Conn::tick() {
     log::info("{}: no session after {} s, closed", peer_, handshake_seconds);
     close();
   }
+  if (draining_ && ++drain_age_ > drain_seconds)
+    close();
+}
+
+// It sends no more. It may still want its answers, but waits for nothing that may never come.
+void Conn::peer_ended() {
+  draining_ = true;
+  if (jobs_ > 0)
+    worker_.pool().cancel_all(*this);
 }
 
 void Conn::drain() {
@@ -110,7 +120,9 @@ void Conn::on_recv(const Completion& completion) {
     worker_.ring().recycle(completion.buffer);
   }
   const bool transient = result == -ENOBUFS || result == -ECANCELED || result == -EINTR;
-  if (result == 0 || (result < 0 && !transient))
+  if (result == 0)
+    peer_ended();
+  else if (result < 0 && !transient)
     close();
   if (result == -ENOBUFS)
     worker_.context().stats.out_of_buffers.add();
@@ -530,8 +542,7 @@ void Conn::resume_if_possible() {
     return;
   paused_ = false;
   const std::vector<std::byte> held = std::exchange(held_, {});
-  if (!held.empty())
-    feed(held);
+  feed(held);  // even nothing: a big frame may have become complete
   flush();
   arm();
 }

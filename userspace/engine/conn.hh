@@ -48,6 +48,7 @@ class Conn {
   void on_recv(const Completion& completion);
   void on_send(const Completion& completion);
   void arm();
+  void peer_ended();
   void received(Bytes bytes);
   void feed(Bytes bytes);
   size_t feed_bulk(Bytes bytes);
@@ -74,7 +75,8 @@ class Conn {
   UniqueFd fd_;
   const std::string peer_;
   Handshake handshake_;
-  unsigned age_ = 0;  // seconds
+  unsigned age_ = 0;        // seconds
+  unsigned drain_age_ = 0;  // seconds since nothing more is taken
 
   RingOp rx_op_;
   Rx rx_ = Rx::multishot;

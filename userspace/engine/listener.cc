@@ -77,12 +77,18 @@ Result<Listening> open_listener(const std::string& text, std::string& error) {
   out.loopback = loopback(*address);
   out.fd.reset(socket(address->any.sa_family, SOCK_STREAM | SOCK_CLOEXEC, 0));
   const int one = 1;
+  const int idle = 30;  // seconds: a client that vanished holds things for about a minute
+  const int interval = 10;
+  const int probes = 3;
   Address bound{};
   socklen_t len = sizeof(bound);
   if (!out.fd || setsockopt(out.fd.get(), SOL_SOCKET, SO_REUSEADDR, &one, sizeof(one)) < 0 ||
       // Accepted sockets inherit it: answers are sent when they are complete.
       setsockopt(out.fd.get(), IPPROTO_TCP, TCP_NODELAY, &one, sizeof(one)) < 0 ||
       setsockopt(out.fd.get(), SOL_SOCKET, SO_KEEPALIVE, &one, sizeof(one)) < 0 ||
+      setsockopt(out.fd.get(), IPPROTO_TCP, TCP_KEEPIDLE, &idle, sizeof(idle)) < 0 ||
+      setsockopt(out.fd.get(), IPPROTO_TCP, TCP_KEEPINTVL, &interval, sizeof(interval)) < 0 ||
+      setsockopt(out.fd.get(), IPPROTO_TCP, TCP_KEEPCNT, &probes, sizeof(probes)) < 0 ||
       bind(out.fd.get(), &address->any, size_of(*address)) < 0 ||
       ::listen(out.fd.get(), backlog) < 0 || getsockname(out.fd.get(), &bound.any, &len) < 0) {
     error = fmt::format("cannot listen on {}: {}", text, std::strerror(errno));
