@@ -2,17 +2,29 @@
 # What a person may want; everything is built under build/.
 
 VERSION := $(shell cat VERSION)
+# Modules are built for the running kernel, or for the one of KDIR.
+ifdef KDIR
+KERNEL := $(shell cat $(KDIR)/include/config/kernel.release)
+else
 KERNEL ?= $(shell uname -r)
-KDIR ?= /lib/modules/$(KERNEL)/build
+KDIR := /lib/modules/$(KERNEL)/build
+KDIR_IS_A_GUESS := y
+endif
+
 PREFIX ?= /usr
 SBINDIR ?= $(PREFIX)/sbin
+# mount(8) looks nowhere else.
+HELPERDIR ?= /sbin
 MANDIR ?= $(PREFIX)/share/man
-COMPLETIONS ?= $(PREFIX)/share/bash-completion/completions
+COMPLETIONDIR ?= $(PREFIX)/share/bash-completion/completions
 UNITDIR ?= /lib/systemd/system
+
 DKMS_TREE := $(DESTDIR)/usr/src/qtfs-$(VERSION)
-MODULES_DIR := build/modules/$(KERNEL)
+MODULES := build/modules/$(KERNEL)
 RELEASE := build/release
 MANUALS := $(wildcard docs/man/*.[0-9])
+COMPLETIONS := qtinfo mount.qtfs
+installed_manual = $(DESTDIR)$(MANDIR)/man$(subst .,,$(suffix $1))/$(notdir $1)
 
 all: modules userspace
 
@@ -29,23 +41,28 @@ help:
 	@echo 'uninstall   the reverse'
 	@echo 'clean       remove build/'
 
-# Objects land beside sources, so a copy is built.
-modules:
+# Objects land beside sources, so a copy is built. Tests build at the same
+# places, hence the locks.
 ifneq ($(wildcard $(KDIR)/Makefile),)
-	@mkdir -p $(MODULES_DIR)
-	@rsync -a kmod include $(MODULES_DIR)
-	$(MAKE) -C $(MODULES_DIR)/kmod KDIR=$(KDIR)
-	@echo 'built: $(MODULES_DIR)/kmod/qtfs.ko'
+modules:
+	@mkdir -p $(MODULES)
+	@rsync -a kmod include $(MODULES)
+	flock build/.modules-$(KERNEL).lock \
+		$(MAKE) -C $(MODULES)/kmod KDIR=$(abspath $(KDIR))
+	@echo 'built: $(MODULES)/kmod/qtfs.ko'
 else
+modules:
 	@echo 'no kernel headers at $(KDIR): modules are not built.'
 	@echo 'Install linux-headers-$(KERNEL), or give KDIR=<headers>.'
+	@$(if $(KDIR_IS_A_GUESS)$(filter all,$(or $(MAKECMDGOALS),all)),true,false)
 endif
 
-userspace: $(RELEASE)/build.ninja
-	cmake --build $(RELEASE) --target engine qtinfo mount.qtfs
-
-$(RELEASE)/build.ninja:
-	cmake --preset release -S userspace
+userspace:
+	@mkdir -p build
+	@test -e $(RELEASE)/build.ninja || flock build/.release.lock \
+		cmake --preset release -S userspace
+	flock build/.release.lock cmake --build $(RELEASE) \
+		--target engine qtinfo mount.qtfs
 
 demo: packages
 	@selftests/vm/demo
@@ -69,8 +86,10 @@ install: userspace install-modules install-programs install-documents
 
 install-modules:
 	install -d $(DKMS_TREE)
-	cp -rT kmod $(DKMS_TREE)/kmod
-	cp -rT include $(DKMS_TREE)/include
+	rsync -a --delete --delete-excluded --chmod=u=rwX,go=rX \
+		--exclude='*.o' --exclude='*.ko' --exclude='*.mod' \
+		--exclude='*.mod.c' --exclude='.*' --exclude=modules.order \
+		--exclude=Module.symvers kmod include $(DKMS_TREE)
 	sed 's/@VERSION@/$(VERSION)/' dkms.conf >$(DKMS_TREE)/dkms.conf
 ifeq ($(DESTDIR),)
 	dkms status qtfs/$(VERSION) | grep -q . || dkms add qtfs/$(VERSION)
@@ -78,30 +97,31 @@ ifeq ($(DESTDIR),)
 	dkms install --force qtfs/$(VERSION) -k $(KERNEL)
 endif
 
-install-programs:
+install-programs: userspace
 	install -D $(RELEASE)/engine $(DESTDIR)$(SBINDIR)/qtfs-engine
 	install -D $(RELEASE)/qtinfo $(DESTDIR)$(SBINDIR)/qtinfo
-	install -D $(RELEASE)/mount.qtfs $(DESTDIR)$(SBINDIR)/mount.qtfs
+	install -D $(RELEASE)/mount.qtfs $(DESTDIR)$(HELPERDIR)/mount.qtfs
 
 install-documents:
 	$(foreach page,$(MANUALS),install -D -m 644 $(page) \
-		$(DESTDIR)$(MANDIR)/man$(subst .,,$(suffix $(page)))/$(notdir $(page))$(newline))
-	test ! -e scripts/qtinfo.bash || install -D -m 644 scripts/qtinfo.bash \
-		$(DESTDIR)$(COMPLETIONS)/qtinfo
-	install -D -m 644 scripts/qtfs-engine.service \
-		$(DESTDIR)$(UNITDIR)/qtfs-engine.service
+		$(call installed_manual,$(page))$(newline)	)
+	install -d $(DESTDIR)$(COMPLETIONDIR) $(DESTDIR)$(UNITDIR)
+	install -m 644 $(addprefix userspace/completions/,$(COMPLETIONS)) \
+		$(DESTDIR)$(COMPLETIONDIR)
+	sed 's|/usr/sbin/|$(SBINDIR)/|' userspace/engine/qtfs-engine.service \
+		>$(DESTDIR)$(UNITDIR)/qtfs-engine.service
 	test -e $(DESTDIR)/etc/qtfs/engine.toml || install -D -m 644 \
-		scripts/engine.toml $(DESTDIR)/etc/qtfs/engine.toml
+		userspace/engine/engine.toml $(DESTDIR)/etc/qtfs/engine.toml
 
 uninstall:
 ifeq ($(DESTDIR),)
 	-dkms remove qtfs/$(VERSION) --all
 endif
 	rm -rf $(DKMS_TREE)
-	rm -f $(addprefix $(DESTDIR)$(SBINDIR)/,qtfs-engine qtinfo mount.qtfs)
-	rm -f $(foreach page,$(notdir $(MANUALS)),\
-		$(DESTDIR)$(MANDIR)/man$(subst .,,$(suffix $(page)))/$(page))
-	rm -f $(DESTDIR)$(COMPLETIONS)/qtinfo
+	rm -f $(addprefix $(DESTDIR)$(SBINDIR)/,qtfs-engine qtinfo)
+	rm -f $(DESTDIR)$(HELPERDIR)/mount.qtfs
+	rm -f $(foreach page,$(MANUALS),$(call installed_manual,$(page)))
+	rm -f $(addprefix $(DESTDIR)$(COMPLETIONDIR)/,$(COMPLETIONS))
 	rm -f $(DESTDIR)$(UNITDIR)/qtfs-engine.service
 	@echo 'left in place: $(DESTDIR)/etc/qtfs'
 
