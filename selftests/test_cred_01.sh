@@ -4,17 +4,40 @@
 # gives on the server itself.
 . "$(dirname "$0")/lib.sh"
 
-# both HOW COMMAND: the same output and status here and there. @ in COMMAND is
-# the root of the server's tree, % the test's folder in it.
+# Runs each line of the input; @ in it is $1.
+# shellcheck disable=SC2016
+RUN='while IFS= read -r line; do
+	echo "# $line"
+	(eval "${line//@/$1}") </dev/null 2>&1
+	echo "status $?"
+done'
+
+# both COMMAND...: gives the same output and status here and there, for each of
+# "${hows[@]}". @ in COMMAND is the root of the server's tree.
 both() {
-	local how=$1 command=$2 here there
-	there=$(on_host "$how bash -c '${command//@//}' 2>&1; echo \"status \$?\"" | tidy)
-	here=$($how bash -c "${command//@/$MNT/}" 2>&1; echo "status $?")
-	expect_eq "$there" "$(tidy <<<"$here")" "$how: $command"
+	local how
+	for how in "${hows[@]}"; do
+		printf '%s\n' "$@" | on_host "$how bash -c '$RUN' sh /" |
+			tidy >"$TMP/there"
+		printf '%s\n' "$@" | $how bash -c "$RUN" sh "$MNT/" |
+			tidy >"$TMP/here"
+		cmp -s "$TMP/there" "$TMP/here" && continue
+		fail "as ${how:-root}: there (-) and here (+)"
+		note "$(diff -U 2 "$TMP/there" "$TMP/here" | tail -n +3)"
+	done
+}
+
+# each FORMAT WORD...: FORMAT with each WORD for its FILE, into $commands
+each() {
+	local format=$1 word
+	shift
+	for word; do
+		commands+=("${format//FILE/@$at/$word}")
+	done
 }
 
 tidy() {
-	sed "s|$MNT||g; s|//*|/|g; s|bash: line [0-9]*: ||"
+	sed "s|$MNT||g; s|//*|/|g; s|^[a-z]*: line [0-9]*: ||"
 }
 
 USER1000="setpriv --reuid 1000 --regid 1000 --clear-groups --inh-caps=-all --bounding-set=-all"
@@ -36,68 +59,56 @@ on_host "cd $SRV
 	cp /bin/true prog; chmod 700 prog"
 
 begin "another user's files"
-for how in "$USER1000" "$GROUP50" "$BARE_ROOT" "$NO_DAC" ""; do
-	for file in own other group none world closed/in; do
-		both "$how" "cat @$at/$file"
-		both "$how" "test -r @$at/$file; echo \$?; test -w @$at/$file; echo \$?"
-		both "$how" "stat -c %s @$at/$file"
-	done
-done
+hows=("$USER1000" "$GROUP50" "$BARE_ROOT" "$NO_DAC" "")
+commands=()
+each "cat FILE" own other group none world closed/in
+each "test -r FILE" own other group none world closed/in
+each "test -w FILE" own other group none world closed/in
+each "stat -c %s FILE" own other group none world closed/in
+both "${commands[@]}"
 
 begin "writing them"
-for how in "$USER1000" "$GROUP50" "$BARE_ROOT" "$NO_DAC" ""; do
-	for file in own other group none world; do
-		both "$how" ": >>@$at/$file"
-	done
-done
+commands=()
+each ": >>FILE" own other group none world
+both "${commands[@]}"
 
 begin "folders"
-for how in "$USER1000" "$GROUP50" "$BARE_ROOT" "$NO_DAC"; do
-	both "$how" "ls @$at/closed"
-	both "$how" "cd @$at/closed"
-	both "$how" "touch @$at/closed/new && rm @$at/closed/new"
-	both "$how" "touch @$at/shared/new && stat -c %u:%g @$at/shared/new; rm -f @$at/shared/new"
-done
+hows=("$USER1000" "$GROUP50" "$BARE_ROOT" "$NO_DAC")
+both "ls @$at/closed" "cd @$at/closed" \
+	"touch @$at/closed/new && rm @$at/closed/new" \
+	"touch @$at/shared/new && stat -c %u:%g @$at/shared/new; rm -f @$at/shared/new"
 
 begin "the sticky bit"
-for how in "$USER1000" "$GROUP50" "$NO_DAC"; do
-	both "$how" "mv @$at/sticky/theirs @$at/sticky/mine && mv @$at/sticky/mine @$at/sticky/theirs"
-	both "$how" "rm -f @$at/sticky/new; touch @$at/sticky/new && mv @$at/sticky/new @$at/sticky/new2 && rm @$at/sticky/new2"
-done
-both "$USER1000" "rm -f @$at/sticky/roots"
+both "mv @$at/sticky/theirs @$at/sticky/mine && mv @$at/sticky/mine @$at/sticky/theirs" \
+	"touch @$at/sticky/new && mv @$at/sticky/new @$at/sticky/new2 && rm @$at/sticky/new2"
+hows=("$USER1000")
+both "rm -f @$at/sticky/roots"
 expect_ok test -e "$DIR/sticky/roots"
 
 begin "running programs"
-for how in "$USER1000" "$BARE_ROOT" ""; do
-	both "$how" "@$at/prog"
-done
+hows=("$USER1000" "$BARE_ROOT" "")
+both "@$at/prog"
 
 begin "the server's /proc of others"
-for how in "$USER1000" "$GROUP50" "$BARE_ROOT" ""; do
-	both "$how" "cat @proc/1/maps | wc -l"
-	both "$how" "cat @proc/1/environ | wc -c"
-	both "$how" "readlink @proc/1/exe | wc -l"
-	both "$how" "ls @proc/1/fd >/dev/null"
-	both "$how" "cat @proc/1/comm"
-done
+hows=("$USER1000" "$GROUP50" "$BARE_ROOT" "")
+both "cat @proc/1/maps | wc -l" "cat @proc/1/environ | wc -c" \
+	"readlink @proc/1/exe | wc -l" "ls @proc/1/fd >/dev/null" \
+	"cat @proc/1/comm"
 
-begin "sysctls"
-for how in "$USER1000" "$BARE_ROOT" ""; do
-	both "$how" "cat @proc/sys/vm/swappiness >@proc/sys/vm/swappiness"
-	both "$how" "cat @proc/sys/kernel/hostname >@proc/sys/kernel/hostname"
-	both "$how" "head -c 20 @proc/kallsyms"
-done
+begin "sysctls and what only some may see"
+hows=("$USER1000" "$BARE_ROOT" "")
+both "cat @proc/sys/vm/swappiness >@proc/sys/vm/swappiness" \
+	"cat @proc/sys/kernel/hostname >@proc/sys/kernel/hostname" \
+	"head -c 20 @proc/kallsyms"
 
 begin "changing what belongs to others"
-for how in "$USER1000" "$BARE_ROOT" "$NO_DAC"; do
-	both "$how" "chmod 600 @$at/other"
-	both "$how" "chown 1000 @$at/other"
-	both "$how" "setfattr -n trusted.x -v 1 @$at/world"
-	both "$how" "setfattr -n user.x -v 1 @$at/other"
-	both "$how" "touch -d 2001-01-01 @$at/world"
-	both "$how" "ln @$at/other @$at/sticky/hard && rm -f @$at/sticky/hard"
-	both "$how" "mknod @$at/sticky/dev c 1 3 && rm -f @$at/sticky/dev"
-done
+hows=("$USER1000" "$BARE_ROOT" "$NO_DAC")
+both "chmod 600 @$at/other" "chown 1000 @$at/other" \
+	"setfattr -n trusted.x -v 1 @$at/world" \
+	"setfattr -n user.x -v 1 @$at/other" \
+	"touch -d 2001-01-01 @$at/world" \
+	"ln @$at/other @$at/sticky/hard && rm -f @$at/sticky/hard" \
+	"mknod @$at/sticky/dev c 1 3 && rm -f @$at/sticky/dev"
 
 begin "user namespaces lend no power"
 if unshare -Ur true 2>/dev/null; then
