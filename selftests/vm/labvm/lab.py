@@ -72,7 +72,7 @@ class Lab:
                 raise
             say(f"going on without: {e}")
             self.ko = self.programs = "/nonexistent"
-        self.selftests, self.kselftest = build.selftests()
+        self.selftests, self.kselftest = build.selftests(say)
         self.env = self.environment()
 
     def environment(self):
