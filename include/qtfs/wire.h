@@ -728,7 +728,8 @@ QTFS_WIRE_ASSERT(struct qtfs_wire_write, 24);
 #define QTFS_WRITE_APPEND	0x1u	/* at the end, wherever it is */
 #define QTFS_WRITE_SYNC		0x2u
 #define QTFS_WRITE_DSYNC	0x4u
-#define QTFS_WRITE_CACHED	0x8u	/* from the client's page cache: keep offset, ignore O_APPEND */
+#define QTFS_WRITE_CACHED	0x8u	/* from the client's page cache: keep offset, ignore O_APPEND;
+					 * all of it or an error, no short count */
 
 struct qtfs_wire_write_rep {
 	__le32 count;

@@ -91,6 +91,7 @@ struct WriteJob {
   uint64_t offset = 0;
   int rwf = 0;
   bool append = false;
+  bool whole = false;  // a client's cached pages: not all of it is an error
 };
 
 // Everything, or as much as fits; the count is what was really written.
@@ -107,9 +108,7 @@ Result<size_t> write_regular(WriteJob& job) {
     const int rwf = job.rwf | (job.append && !job.open.kernel_append ? RWF_APPEND : 0);
     const ssize_t put = pwritev2(fd, &iov, 1, at, rwf);
     if (put < 0) {
-      if (errno == EINTR && done > 0)
-        break;
-      if (done == 0)
+      if (done == 0 || job.whole)
         return Status::last();
       break;
     }
@@ -228,7 +227,8 @@ Status op_write(Call& call) {
 
   const bool append = (flags & QTFS_WRITE_APPEND) ||
                       (((*open)->flags & QTFS_OPEN_APPEND) && !(flags & QTFS_WRITE_CACHED));
-  WriteJob job{**open, call.payload, le64toh(body->offset), rwf, append};
+  WriteJob job{**open, call.payload, le64toh(body->offset), rwf, append,
+               (flags & QTFS_WRITE_CACHED) != 0};
   Buffer aligned;
   const bool misplaced = reinterpret_cast<uintptr_t>(job.bytes.data()) % direct_align != 0;
   if (((*open)->flags & QTFS_OPEN_DIRECT) && misplaced) {
