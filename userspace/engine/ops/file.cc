@@ -227,8 +227,8 @@ Status op_write(Call& call) {
 
   const bool append = (flags & QTFS_WRITE_APPEND) ||
                       (((*open)->flags & QTFS_OPEN_APPEND) && !(flags & QTFS_WRITE_CACHED));
-  WriteJob job{**open, call.payload, le64toh(body->offset), rwf, append,
-               (flags & QTFS_WRITE_CACHED) != 0};
+  WriteJob job{**open, call.payload, le64toh(body->offset),
+               rwf,    append,       (flags & QTFS_WRITE_CACHED) != 0};
   Buffer aligned;
   const bool misplaced = reinterpret_cast<uintptr_t>(job.bytes.data()) % direct_align != 0;
   if (((*open)->flags & QTFS_OPEN_DIRECT) && misplaced) {
