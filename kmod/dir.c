@@ -506,7 +506,7 @@ struct open_reply {
 
 /* The first bytes came along: keep them, if nothing has changed since. */
 static void open_fill_first(struct file *file, struct qtfs_results *r,
-			    const struct qtfs_args *args)
+			    const struct qtfs_args *args, u64 clock)
 {
 	const struct qtfs_wire_read_rep *rep;
 	const void *body;
@@ -516,7 +516,7 @@ static void open_fill_first(struct file *file, struct qtfs_results *r,
 	rep = body;
 	if (le32_to_cpu(rep->count) == args->data_len)
 		qtfs_fill_first(file_inode(file), args->data, args->data_len,
-				args->data_len < QTFS_FIRST_BYTES);
+				args->data_len < QTFS_FIRST_BYTES, clock);
 }
 
 /* Looks at each result in turn. Which errors end it is the VFS's convention. */
@@ -550,7 +550,7 @@ static int open_results(struct inode *dir, struct dentry *dentry,
 	}
 	err = open_found(dir, dentry, file, entry, body, clock);
 	if (!err && (file->f_mode & FMODE_OPENED))
-		open_fill_first(file, &r, args);
+		open_fill_first(file, &r, args, clock);
 	return err;
 }
 

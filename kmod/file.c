@@ -250,7 +250,7 @@ static void open_release_sync(struct inode *inode, struct qtfs_open *open)
 		return;
 	WRITE_ONCE(open->released, true);
 	if (args.out_len >= sizeof(wire) && !qtfs_attr_decode(&wire, &attr))
-		qtfs_inode_update(inode, &attr, clock, true);
+		qtfs_inode_update(inode, &attr, clock, false);
 }
 
 static bool has_dirty_pages(struct inode *inode)
@@ -411,10 +411,14 @@ static ssize_t qtfs_read_iter(struct kiocb *iocb, struct iov_iter *to)
 		err = qtfs_flush_pages(inode, NULL);
 		return err ?: direct_read(iocb, to);
 	}
-	/* A reader that keeps the file open sees what others append, in time. */
+	/*
+	 * A reader that keeps the file open sees what others append, in time.
+	 * While there is dirty data, ours is what counts.
+	 */
 	if (!(iocb->ki_flags & IOCB_NOWAIT)) {
-		err = qtfs_inode_revalidate(inode, false) ?:
-		      qtfs_revalidate_pages(inode);
+		err = has_dirty_pages(inode) ? 0 :
+		      qtfs_inode_revalidate(inode, false);
+		err = err ?: qtfs_revalidate_pages(inode);
 		if (err)
 			return err;
 	} else if (test_bit(QTFS_INODE_STALE_DATA, &qtfs_i(inode)->state)) {

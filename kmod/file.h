@@ -3,7 +3,9 @@
 #ifndef QTFS_FILE_H
 #define QTFS_FILE_H
 
+#include <linux/bvec.h>
 #include <linux/fs.h>
+#include <linux/pagemap.h>
 #include <linux/refcount.h>
 
 #include "codec.h"
@@ -89,7 +91,18 @@ void qtfs_dir_close(struct qtfs_open *open);
 /* How much of a file comes along with its open. */
 #define QTFS_FIRST_BYTES 32768u
 
-/* pagecache.c */
+/* Most folios of one READ or WRITE. */
+#define QTFS_BATCH_FOLIOS 256u
+
+static inline void qtfs_pages_set(struct bio_vec *bvec, struct folio *folio)
+{
+	*bvec = (struct bio_vec){
+		.bv_page = &folio->page,
+		.bv_len	 = folio_size(folio),
+	};
+}
+
+/* writeback.c */
 
 /**
  * qtfs_flush_pages - write dirty pages and wait, killably
@@ -101,15 +114,17 @@ void qtfs_dir_close(struct qtfs_open *open);
  */
 int qtfs_flush_pages(struct inode *inode, struct qtfs_open *closing);
 
+/* pagecache.c */
+
 /* Drops cached pages if the file changed on the server. May sleep. */
 int qtfs_revalidate_pages(struct inode *inode);
 
 /*
  * Puts the file's first @len bytes, just read, into its page cache. @eof: the
- * file ends there.
+ * file ends there. @clock: qtfs_clock() from before the request.
  */
 void qtfs_fill_first(struct inode *inode, const void *data, size_t len,
-		     bool eof);
+		     bool eof, u64 clock);
 
 /* file.c: one write past the page cache, for the part that cannot be cached. */
 ssize_t qtfs_write_through(struct kiocb *iocb, struct iov_iter *from);

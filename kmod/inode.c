@@ -389,6 +389,10 @@ static int setattr_call(struct inode *inode, struct iattr *iattr)
 		clock = qtfs_clock(inode->i_sb);
 	}
 	qtfs_inode_update(inode, &attr, clock, true);
+	/* Somebody else's change may hide behind ours: look again at open. */
+	spin_lock(&qi->lock);
+	qi->racy = true;
+	spin_unlock(&qi->lock);
 	return 0;
 }
 
@@ -501,7 +505,8 @@ int qtfs_permission(struct mnt_idmap *idmap, struct inode *inode, int mask)
 		if ((mask & MAY_OPEN) && !(mask & MAY_EXEC) &&
 		    (S_ISREG(inode->i_mode) || S_ISDIR(inode->i_mode)))
 			return 0;
-		if (S_ISDIR(inode->i_mode) && (mask & MAY_WRITE))
+		if ((mask & MAY_WRITE) &&
+		    (S_ISREG(inode->i_mode) || S_ISDIR(inode->i_mode)))
 			return 0;
 	}
 	ret = access_cached(inode, want);

@@ -148,6 +148,10 @@ extern const struct file_operations qtfs_file_operations;
 extern const struct file_operations qtfs_direct_operations;
 extern const struct address_space_operations qtfs_aops;
 
+/* writeback.c */
+int qtfs_writepages(struct address_space *mapping,
+		    struct writeback_control *wbc);
+
 /* acl.c: with these the VFS asks us, not the xattr handler (since 6.2). */
 #ifdef QTFS_HAVE_GET_INODE_ACL
 struct posix_acl *qtfs_get_acl(struct mnt_idmap *idmap, struct dentry *dentry,

@@ -273,6 +273,8 @@ static int session_greet(struct qtfs_session *session,
 
 static void session_free(struct qtfs_session *session)
 {
+	/* An abort by netlink may have brought more since. */
+	qtfs_reap_stop(session);
 	if (session->chan)
 		qtfs_chan_close(session->chan);
 	qtfs_creds_destroy(&session->creds);
