@@ -14,6 +14,12 @@
 
 #define ACL_BYTES_MAX 8192	/* about 1000 entries */
 
+/* In qtfs_inode.no_acl. */
+static int acl_bit(int type)
+{
+	return type == ACL_TYPE_ACCESS ? 0 : 1;
+}
+
 static const char *acl_name(int type)
 {
 	return type == ACL_TYPE_ACCESS ? XATTR_NAME_POSIX_ACL_ACCESS :
@@ -23,10 +29,14 @@ static const char *acl_name(int type)
 struct posix_acl *qtfs_get_acl(struct mnt_idmap *idmap, struct dentry *dentry,
 			       int type)
 {
+	struct qtfs_inode *qi = qtfs_i(d_inode(dentry));
 	struct posix_acl *acl;
 	ssize_t n;
 	void *buf;
 
+	/* Setting one moves ctime, and with it the change attribute. */
+	if (test_bit(acl_bit(type), &qi->no_acl) && qtfs_inode_fresh(&qi->vfs))
+		return NULL;
 	buf = kmalloc(ACL_BYTES_MAX, GFP_KERNEL);
 	if (!buf)
 		return ERR_PTR(-ENOMEM);
@@ -37,6 +47,8 @@ struct posix_acl *qtfs_get_acl(struct mnt_idmap *idmap, struct dentry *dentry,
 		acl = NULL;
 	else
 		acl = ERR_PTR(n);
+	if (!acl)
+		set_bit(acl_bit(type), &qi->no_acl);
 	kfree(buf);
 	return acl;
 }
@@ -48,6 +60,7 @@ int qtfs_set_acl(struct mnt_idmap *idmap, struct dentry *dentry,
 	void *buf;
 	int n;
 
+	clear_bit(acl_bit(type), &qtfs_i(inode)->no_acl);
 	if (!acl)
 		return qtfs_xattr_set(inode, acl_name(type), NULL, 0, 0);
 	buf = kmalloc(ACL_BYTES_MAX, GFP_KERNEL);

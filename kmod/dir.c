@@ -13,8 +13,7 @@
 #include "reap.h"
 #include "req.h"
 
-/* How long a name is believed: as long as its directory's attributes. */
-static void dentry_believe(struct dentry *dentry, struct inode *dir)
+void qtfs_dentry_believe(struct dentry *dentry, struct inode *dir)
 {
 	WRITE_ONCE(dentry->d_time, jiffies +
 		   READ_ONCE(qtfs_i(dir)->attr_span));
@@ -46,7 +45,7 @@ struct dentry *qtfs_splice(struct inode *dir, struct dentry *dentry,
 		d_drop(dentry);
 	alias = d_splice_alias(inode, dentry);
 	if (!IS_ERR(alias))
-		dentry_believe(alias ?: dentry, dir);
+		qtfs_dentry_believe(alias ?: dentry, dir);
 	return alias;
 }
 
@@ -131,7 +130,7 @@ static int dentry_ask(struct inode *dir, struct dentry *dentry,
 		return PTR_ERR(inode);
 	qtfs_access_learn(inode, current_cred(), entry.access);
 	iput(inode);
-	dentry_believe(dentry, dir);
+	qtfs_dentry_believe(dentry, dir);
 	return 1;
 }
 
@@ -309,12 +308,12 @@ static int qtfs_rename(struct mnt_idmap *idmap, struct inode *old_dir,
 	qtfs_inode_expire(old_dir);
 	qtfs_inode_expire(new_dir);
 	qtfs_inode_expire(d_inode(old_dentry));
-	dentry_believe(old_dentry, new_dir);
+	qtfs_dentry_believe(old_dentry, new_dir);
 	if (d_really_is_negative(new_dentry))
 		return 0;
 	if (flags & RENAME_EXCHANGE) {
 		qtfs_inode_expire(d_inode(new_dentry));
-		dentry_believe(new_dentry, old_dir);
+		qtfs_dentry_believe(new_dentry, old_dir);
 	} else {
 		inode_lost_name(d_inode(new_dentry));
 	}

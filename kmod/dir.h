@@ -6,6 +6,9 @@
 #include <linux/fs.h>
 #include <qtfs/wire.h>
 
+/* The name was just confirmed; it holds as long as its directory's attributes. */
+void qtfs_dentry_believe(struct dentry *dentry, struct inode *dir);
+
 /* Whether the name need not be asked for again. */
 bool qtfs_dentry_fresh(const struct dentry *dentry);
 

@@ -240,6 +240,7 @@ void qtfs_inode_update(struct inode *inode, const struct qtfs_attr *attr,
 		set_bit(QTFS_INODE_STALE_DATA, &qi->state);
 	if (changed) {
 		memset(qi->access, 0, sizeof(qi->access));
+		qi->no_acl = 0;
 		qi->racy = false;
 	}
 	qi->change = attr->change;
@@ -270,11 +271,6 @@ void qtfs_inode_expire(struct inode *inode)
 	spin_unlock(&qi->lock);
 }
 
-static bool inode_fresh(struct inode *inode)
-{
-	return time_before(jiffies, READ_ONCE(qtfs_i(inode)->attr_until));
-}
-
 int qtfs_inode_revalidate(struct inode *inode, bool force)
 {
 	struct qtfs_inode *qi = qtfs_i(inode);
@@ -294,7 +290,7 @@ int qtfs_inode_revalidate(struct inode *inode, bool force)
 	u64 clock;
 	int err;
 
-	if (!force && inode_fresh(inode))
+	if (!force && qtfs_inode_fresh(inode))
 		return 0;
 	/* umount(8) looks at the mount point first; a lost server cannot tell. */
 	if (inode == d_inode(inode->i_sb->s_root) &&

@@ -37,6 +37,7 @@ enum {
  * @btime: birth, if QTFS_ATTR_BTIME
  * @blksize: for st_blksize
  * @dev: the server's device number of its filesystem
+ * @no_acl: bit 0: no access ACL, bit 1: no default ACL, while attributes hold
  * @access: what single credentials may do
  * @opens: struct qtfs_open of this inode
  * @writeback: WRITE requests under way
@@ -63,6 +64,7 @@ struct qtfs_inode {
 	u32 dio_mem_align;
 	u32 dio_offset_align;
 	dev_t dev;
+	unsigned long no_acl;
 	struct {
 		u32 cred;
 		u32 allowed;
@@ -120,6 +122,14 @@ void qtfs_inode_update(struct inode *inode, const struct qtfs_attr *attr,
 
 /* A local change of data: older answers about size are not believed. */
 void qtfs_inode_modified(struct inode *inode);
+
+/* Whether attributes need not be asked again. */
+static inline bool qtfs_inode_fresh(const struct inode *inode)
+{
+	return time_before(jiffies,
+			   READ_ONCE(container_of(inode, struct qtfs_inode,
+						  vfs)->attr_until));
+}
 
 /* Attributes are asked again when next needed. */
 void qtfs_inode_expire(struct inode *inode);

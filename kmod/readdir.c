@@ -98,14 +98,16 @@ static void dir_prime(struct dentry *parent, const struct dirent_view *v,
 	dentry = d_lookup(parent, &name);
 	if (dentry && d_really_is_positive(dentry) &&
 	    qtfs_i(d_inode(dentry))->node == le64_to_cpu(v->entry->node)) {
-		/* Known: only the attributes are news. */
+		/* Known: the attributes are news, and that the name holds. */
 		struct qtfs_entry entry;
 		struct inode *inode;
 
 		if (!qtfs_entry_decode(v->entry, &entry)) {
 			inode = qtfs_iget(dir->i_sb, &entry, clock);
-			if (!IS_ERR(inode))
+			if (!IS_ERR(inode)) {
+				qtfs_dentry_believe(dentry, dir);
 				iput(inode);
+			}
 		}
 		goto out;
 	}

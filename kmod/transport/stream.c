@@ -104,9 +104,8 @@ static int stream_wait_connected(struct qtfs_link *link, long timeout)
 		return -EINTR;
 	if (stream_connecting(sk))
 		return -ETIMEDOUT;
-	/* A peer that closes at once was connected nevertheless. */
-	if (READ_ONCE(sk->sk_state) == TCP_ESTABLISHED ||
-	    READ_ONCE(sk->sk_state) == TCP_CLOSE_WAIT)
+	/* Closed again at once, by whichever side: it was connected. */
+	if (READ_ONCE(sk->sk_state) != TCP_CLOSE)
 		return 0;
 	return sock_error(sk) ?: -ECONNREFUSED;
 }
