@@ -26,6 +26,7 @@
 # Expectations: each prints what it saw when it was not met, and returns 1
 #   expect_ok CMD...		exits 0
 #   expect_fail ERRNO CMD...	fails and names the error: expect_fail ENOENT cat x
+#   expect_says REGEX CMD...	fails and says something that matches, in any case
 #   expect_status N CMD...	exits with N
 #   expect_output TEXT CMD...	exits 0 and prints exactly TEXT
 #   expect_match REGEX CMD...	exits 0 and prints something that matches
@@ -228,6 +229,18 @@ expect_fail() {
 	}
 	grep -qE "$(error_text "$errno")|\\b$errno\\b" "$TMP/.err" "$TMP/.out" ||
 		complain "another error, expected $errno" "$*"
+}
+
+expect_says() {
+	local want=$1
+	shift
+	run "$@"
+	[ "$status" -ne 0 ] || {
+		complain "succeeded, expected: $want" "$*"
+		return
+	}
+	grep -qiE -- "$want" "$TMP/.err" "$TMP/.out" ||
+		complain "says nothing like: $want" "$*"
 }
 
 expect_output() {

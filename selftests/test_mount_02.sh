@@ -15,7 +15,8 @@ refused() {
 		fail "$2 ${3-}: mounted"
 		return
 	fi
-	grep -qE -- "$1" <<<"$said" || fail "$2 ${3-}: '$said', expected $1"
+	grep -qE -- "$1" <<<"$said" ||
+		fail "${2:0:80} ${3-}: '${said: -200}', expected $1"
 	! mountpoint -q "$OTHER" || fail "$2 ${3-}: something is mounted"
 }
 
@@ -56,7 +57,7 @@ refused "255|too long" "/$(printf 'x%.0s' {1..4200})"
 begin "a mount point that is none"
 expect_fail ENOENT mount.qtfs / "$TMP/none"
 put "$TMP/file" ""
-expect_fail ENOTDIR mount.qtfs / "$TMP/file"
+expect_says "not a directory" mount.qtfs / "$TMP/file"
 
 begin "paths that the server does not have, or that are no directory"
 refused "has no '$SRV/none'" "$SRV/none"
@@ -64,15 +65,15 @@ put "$DIR/file" ""
 refused "not a directory" "$SRV/file"
 refused "not a directory|Not a directory" "$SRV/file/below"
 ln -s none "$DIR/dangling"
-refused "has no" "$SRV/dangling"
+refused "has no|not a directory" "$SRV/dangling"
 
 begin "without the helper the kernel's log has the reason"
 expect_status 32 mount -i -t qtfs "$SRV/none" "$OTHER"
 expect_match "has no '$SRV/none'" sh -c "dmesg | sed '1,/$MARK/d'"
 
 begin "what the mounter may not do"
-expect_status 1 as_user 1000 mount.qtfs / "$OTHER"
-mountpoint -q "$OTHER" && fail "mounted by uid 1000"
+expect_status 1 as_user 1000 mount.qtfs / /mnt
+mountpoint -q /mnt && fail "mounted by uid 1000"
 
 begin "sloppy mounting leaves out what is not known"
 expect_ok mount.qtfs / "$OTHER" -s -o nonsense=1

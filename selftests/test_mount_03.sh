@@ -64,7 +64,7 @@ fails_within 3 "does not export '$SRV/out'" \
 	-o port=$PORT "$QTFS_HOST_IP:$SRV/out"
 fails_within 3 "does not export|has no" \
 	-o port=$PORT "$QTFS_HOST_IP:$SRV/in/../out"
-fails_within 3 "does not export|has no" \
+fails_within 3 "does not export|has no|not a directory" \
 	-o port=$PORT "$QTFS_HOST_IP:$SRV/in/leak"
 
 begin "the export itself, and below it"

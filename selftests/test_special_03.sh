@@ -11,8 +11,8 @@ expect_output "1:3" on_host stat -c %t:%T "$SRV/null"
 expect_fail EACCES sh -c ": >$DIR/null"
 expect_ok mknod "$DIR/block" b 7 200
 expect_output "block special file 7:c8" on_host "stat -c '%F %t:%T' $SRV/block"
-expect_fail EPERM as_user 1000 mknod "$DIR/theirs" c 1 3 ||
-	expect_match "denied" cat "$TMP/.err"
+expect_ok chmod 777 "$DIR"
+expect_fail EPERM as_user 1000 mknod "$DIR/theirs" c 1 3
 
 begin "FIFOs and sockets are made, and keep their type"
 expect_ok mkfifo "$DIR/fifo"
