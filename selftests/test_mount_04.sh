@@ -63,7 +63,7 @@ begin "files that are no key"
 refused "none|No such file" "psk=$TMP/none"
 refused "empty|bytes|key" "psk=$TMP/empty"
 refused "long|4096|bytes" "psk=$TMP/long"
-refused "directory|Is a directory" "psk=$TMP"
+refused "directory|regular" "psk=$TMP"
 
 begin "a key that others may read is not used"
 cp "$TMP/right" "$TMP/open"

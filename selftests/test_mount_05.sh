@@ -41,15 +41,15 @@ for level in NONE ERROR WARN INFO DEBUG; do
 done
 put $PARAMS/qtfs_log_level 1
 expect_output ERROR cat $PARAMS/qtfs_log_level
-expect_fail EINVAL sh -c "echo LOUD >$PARAMS/qtfs_log_level"
-expect_fail EINVAL sh -c "echo 5 >$PARAMS/qtfs_log_level"
+expect_fail EINVAL bash -c "echo LOUD >$PARAMS/qtfs_log_level"
+expect_fail EINVAL bash -c "echo 5 >$PARAMS/qtfs_log_level"
 expect_output ERROR cat $PARAMS/qtfs_log_level
 
 begin "qtinfo shows and sets the log level"
 expect_ok qtinfo log-level info
 expect_output INFO cat $PARAMS/qtfs_log_level
 expect_match '[iI][nN][fF][oO]' qtinfo log-level
-expect_status 2 qtinfo log-level loud
+expect_says "loud|level|invalid" qtinfo log-level loud
 expect_status 1 as_user 1000 qtinfo log-level debug
 expect_output INFO cat $PARAMS/qtfs_log_level
 

@@ -51,7 +51,7 @@ again
 exec 7>"$OTHER/forced"
 umount -f "$OTHER" 2>/dev/null
 expect_fail EIO cat "$OTHER/data"
-expect_fail EIO sh -c "echo more >>$OTHER/data"
+expect_fail EIO bash -c "echo more >>$OTHER/data"
 expect_match "aborted" qtinfo mounts
 exec 7>&-
 umount "$OTHER" 2>/dev/null || umount -f "$OTHER"

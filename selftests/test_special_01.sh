@@ -53,11 +53,11 @@ expect_ok sh -c "printf 38 >$MNT/proc/sys/vm/swappiness"
 expect_output 38 on_host cat /proc/sys/vm/swappiness
 
 begin "what the server refuses is refused here"
-expect_fail EINVAL sh -c "echo 9999 >$MNT/proc/sys/vm/swappiness"
-expect_fail EINVAL sh -c "echo word >$MNT/proc/sys/vm/swappiness"
+expect_fail EINVAL bash -c "echo 9999 >$MNT/proc/sys/vm/swappiness"
+expect_fail EINVAL bash -c "echo word >$MNT/proc/sys/vm/swappiness"
 expect_output 38 on_host cat /proc/sys/vm/swappiness
 on_host "echo $old >/proc/sys/vm/swappiness"
-expect_says "denied|input/output|permitted" sh -c "echo x >$MNT/proc/version"
+expect_says "denied|input/output|permitted" bash -c "echo x >$MNT/proc/version"
 expect_fail ENOENT cat "$MNT/proc/none"
 expect_status 1 mkdir "$MNT/proc/new"
 expect_status 1 touch "$MNT/proc/new"
@@ -73,5 +73,5 @@ expect_output N on_host cat $knob
 put "$MNT$knob" Y
 expect_output Y on_host cat $knob
 expect_output Y cat "$MNT$knob"
-expect_fail EINVAL sh -c "echo perhaps >$MNT$knob"
+expect_fail EINVAL bash -c "echo perhaps >$MNT$knob"
 on_host "echo $old >$knob"
