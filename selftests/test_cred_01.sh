@@ -110,6 +110,8 @@ both "chmod 600 @$at/other" "chown 1000 @$at/other" \
 	"ln @$at/other @$at/sticky/hard && rm -f @$at/sticky/hard" \
 	"mknod @$at/sticky/dev c 1 3 && rm -f @$at/sticky/dev"
 
+on_host "chown 1001:1001 $SRV/other; chmod 600 $SRV/other"
+
 begin "user namespaces lend no power"
 if unshare -Ur true 2>/dev/null; then
 	expect_fail EACCES setpriv --reuid 1000 --regid 1000 --clear-groups \
