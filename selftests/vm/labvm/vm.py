@@ -12,7 +12,8 @@ from .build import BUILD, VM_DIR
 from .link import Gone, Link, OutOfTime
 
 PORTS = 2  # of the agent: one for the command, one to look around meanwhile
-BOOT_TIMEOUT = 180
+# A machine that cannot boot panics, which ends QEMU: this is for slow ones.
+BOOT_TIMEOUT = 600
 
 # erms=off: the emulation runs "rep movsb" byte by byte. The rest is for speed, not of
 # interest except where a kernel is to be tested for its own sake.
