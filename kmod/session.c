@@ -76,6 +76,9 @@ static int greeting_hello_error(struct greeting *g, int err,
 			"protocol version mismatch: the server speaks %u, this module %u",
 			le16_to_cpu(rep->version), QTFS_WIRE_VERSION);
 	case -EACCES:
+		if (g->params->psk)
+			return greeting_fail(g, err,
+				"the server does not ask for the key");
 		return greeting_fail(g, err,
 			"the server requires %s",
 			le32_to_cpu(rep->auth) & QTFS_AUTH_PSK ?
