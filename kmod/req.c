@@ -274,7 +274,8 @@ int qtfs_call(struct qtfs_session *session, struct qtfs_args *args)
 	err = qtfs_chan_wait(session->chan, req,
 			     args->timeout ?: MAX_SCHEDULE_TIMEOUT);
 	if (err) {
-		req_cancel(session, tag);
+		if (!args->session_op)	/* else there may be no session yet */
+			req_cancel(session, tag);
 	} else {
 		err = req->err;
 		req_results(req, args);
