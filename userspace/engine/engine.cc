@@ -32,8 +32,9 @@ uint64_t raise_nofile() {
 }
 
 Result<std::vector<std::byte>> read_psk(const std::string& path, std::string& error) {
-  std::vector<std::byte> key(4096);
-  UniqueFd fd(open(path.c_str(), O_RDONLY | O_CLOEXEC));
+  constexpr size_t longest = 4096;  // as the kernel module takes
+  std::vector<std::byte> key(longest + 1);
+  UniqueFd fd(open(path.c_str(), O_RDONLY | O_NONBLOCK | O_CLOEXEC));
   struct stat st {};
   if (!fd || fstat(fd.get(), &st) < 0) {
     error = fmt::format("psk file {}: {}", path, std::strerror(errno));
@@ -47,6 +48,10 @@ Result<std::vector<std::byte>> read_psk(const std::string& path, std::string& er
   if (len < 0) {
     error = fmt::format("psk file {}: {}", path, std::strerror(errno));
     return Status::last();
+  }
+  if (static_cast<size_t>(len) > longest) {
+    error = fmt::format("psk file {}: longer than {} bytes", path, longest);
+    return Status::error(EFBIG);
   }
   key.resize(static_cast<size_t>(len));
   // One line: what ends it does not belong to the key.

@@ -107,7 +107,8 @@ TEST_F(Callers, AUserCannotLookIntoTheEngine) {
   EXPECT_EQ(EACCES, client_.walk(slash_, own + "/fd/0").err());
   EXPECT_EQ(EACCES, client_.walk(slash_, own + "/task/" + std::to_string(getpid())).err());
   EXPECT_EQ(0, client_.read_file(slash_, own + "/status").err());
-  EXPECT_EQ(EACCES, client_.attach("/" + own).err());
+  for (const char* spelling : {"/", "//", "/./"})
+    EXPECT_EQ(EACCES, client_.attach(spelling + own).err()) << spelling;
 }
 
 TEST_F(Callers, FilesOfOthersStayClosed) {
