@@ -47,6 +47,8 @@ static void stream_state_change(struct sock *sk)
 	read_lock_bh(&sk->sk_callback_lock);
 	link = sk->sk_user_data;
 	if (link) {
+		if (sk->sk_state == TCP_ESTABLISHED)
+			WRITE_ONCE(link->connected, true);
 		link->saved.state_change(sk);
 		wake_up_all(&link->state_wq);
 		link->readable(link);
@@ -105,7 +107,7 @@ static int stream_wait_connected(struct qtfs_link *link, long timeout)
 	if (stream_connecting(sk))
 		return -ETIMEDOUT;
 	/* Closed again at once, by whichever side: it was connected. */
-	if (READ_ONCE(sk->sk_state) != TCP_CLOSE)
+	if (READ_ONCE(link->connected) || READ_ONCE(sk->sk_state) != TCP_CLOSE)
 		return 0;
 	return sock_error(sk) ?: -ECONNREFUSED;
 }

@@ -36,6 +36,7 @@ struct qtfs_endpoint {
  * @local: the peer is this very machine
  * @state_wq: stream transports: woken by changes of the socket's state (its own
  *	queue wakes interruptible waiters only)
+ * @connected: stream transports: the connection was made, if only for a moment
  * @sock: stream transports: the socket
  * @saved: stream transports: the socket's own callbacks
  */
@@ -45,6 +46,7 @@ struct qtfs_link {
 	void (*writable)(struct qtfs_link *link);
 	bool local;
 	wait_queue_head_t state_wq;
+	bool connected;
 	struct socket *sock;
 	struct {
 		void (*data_ready)(struct sock *sk);
