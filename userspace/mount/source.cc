@@ -15,6 +15,9 @@ namespace {
 
 Source parse_source(std::string_view text) {
   constexpr std::string_view channel = "tcp:";
+  constexpr size_t longest = 255;  // of a string for fsconfig(2)
+  if (text.size() > longest)
+    wrong(text.substr(0, 40), "too long: a source has 255 bytes at most");
   Source source;
   std::string_view rest = text;
   // A host may be called "tcp": then the path follows at once.
