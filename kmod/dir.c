@@ -19,7 +19,8 @@ void qtfs_dentry_believe(struct dentry *dentry, struct inode *dir)
 		   READ_ONCE(qtfs_i(dir)->attr_span));
 }
 
-bool qtfs_dentry_fresh(const struct dentry *dentry)
+/* Whether the name need not be asked for again. */
+static bool dentry_fresh(const struct dentry *dentry)
 {
 	return time_before(jiffies, READ_ONCE(dentry->d_time));
 }
@@ -143,7 +144,7 @@ static int qtfs_d_revalidate(struct dentry *dentry, unsigned int flags)
 
 	if (!inode && (flags & (LOOKUP_CREATE | LOOKUP_RENAME_TARGET)))
 		return flags & LOOKUP_RCU ? -ECHILD : 0;
-	if (qtfs_dentry_fresh(dentry) && !(flags & LOOKUP_REVAL))
+	if (dentry_fresh(dentry) && !(flags & LOOKUP_REVAL))
 		return 1;
 	if (flags & LOOKUP_RCU)
 		return -ECHILD;

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
-/* Names: what readdir.c and file.c need of dir.c. */
+/* Names: what readdir.c needs of dir.c. */
 #ifndef QTFS_DIR_H
 #define QTFS_DIR_H
 
@@ -8,9 +8,6 @@
 
 /* The name was just confirmed; it holds as long as its directory's attributes. */
 void qtfs_dentry_believe(struct dentry *dentry, struct inode *dir);
-
-/* Whether the name need not be asked for again. */
-bool qtfs_dentry_fresh(const struct dentry *dentry);
 
 /**
  * qtfs_splice - give a dentry what the engine said about its name

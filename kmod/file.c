@@ -16,7 +16,6 @@
 #include <linux/slab.h>
 
 #include "chan.h"
-#include "dir.h"
 #include "file.h"
 #include "inode.h"
 #include "req.h"
@@ -177,8 +176,9 @@ static int open_call(struct inode *inode, struct file *file)
 		.out_min = sizeof(rep),
 		.cred	 = file->f_cred,
 	};
-	bool by_name = !qtfs_dentry_fresh(dentry) && !IS_ROOT(dentry) &&
-		       S_ISREG(inode->i_mode) && !d_unlinked(dentry);
+	/* Somebody may have put another file in its place a moment ago. */
+	bool by_name = !IS_ROOT(dentry) && S_ISREG(inode->i_mode) &&
+		       !d_unlinked(dentry);
 	struct dentry *parent = NULL;
 	u64 clock;
 	int err;
