@@ -158,7 +158,6 @@ struct qtfs_chan *qtfs_chan_open(void *owner, const struct qtfs_chan_ops *ops,
 	chan->stats = stats;
 	chan->greeting = true;
 	chan->limit = 1;
-	chan->io_max = 0;
 	spin_lock_init(&chan->lock);
 	INIT_LIST_HEAD(&chan->sendq);
 	INIT_LIST_HEAD(&chan->waiters);

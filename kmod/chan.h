@@ -58,7 +58,6 @@ struct qtfs_chan_ops {
  *	by the link's callbacks: spin_lock_bh. Innermost
  * @tags_wq: those that wait for a free tag, or for the channel to live
  * @limit: requests that may be under way, as the engine allowed
- * @io_max: longest payload either way
  * @waiters: requests with a task that waits and could receive
  * @leader: of them, the one that is woken when bytes arrive
  * @late: takes over from a leader that does not run
@@ -84,7 +83,6 @@ struct qtfs_chan {
 	u64 next_tag;
 	wait_queue_head_t tags_wq;
 	unsigned int limit;
-	u32 io_max;
 
 	struct list_head waiters;
 	struct qtfs_req *leader;

@@ -284,12 +284,6 @@ static int write_prepare(struct kiocb *iocb, struct folio *folio,
 	return -EAGAIN;	/* must be read first */
 }
 
-/* Reads the folio that is to be written in part. It comes back unlocked. */
-static int write_read_around(struct kiocb *iocb, struct folio *folio)
-{
-	return qtfs_read_folio(iocb->ki_filp, folio);
-}
-
 /* The part goes straight to the server: the file cannot be read. */
 static ssize_t write_around(struct kiocb *iocb, struct iov_iter *from,
 			    size_t len)
@@ -334,7 +328,8 @@ static ssize_t write_folio(struct kiocb *iocb, struct iov_iter *from,
 	err = write_prepare(iocb, folio, offset, len);
 	if (err) {
 		if (open->mode & FMODE_READ) {
-			err = write_read_around(iocb, folio);
+			/* comes back unlocked, to be tried again */
+			err = qtfs_read_folio(iocb->ki_filp, folio);
 			folio_put(folio);
 			return err;
 		}

@@ -117,7 +117,6 @@ static int greeting_check_hello(struct greeting *g,
 	session->life = le64_to_cpu(rep->life);
 	session->io_max = min3(io_max, g->params->io_max, QTFS_IO_MAX);
 	session->chan->limit = inflight;
-	session->chan->io_max = session->io_max;
 	return 0;
 }
 
