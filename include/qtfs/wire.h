@@ -58,7 +58,7 @@
 #define QTFS_FRAME_PUSH		0x0002	/* engine to client, answers nothing */
 #define QTFS_FRAME_NOREPLY	0x0004	/* request that is not answered; tag 0 */
 #define QTFS_FRAME_PARKED	0x0008	/* reply: accepted, the result follows as a push */
-#define QTFS_FRAME_REPLAY	0x0010	/* request sent again after a reconnect */
+#define QTFS_FRAME_REPLAY	0x0010	/* request sent again; only with QTFS_FEATURE_SLOTS */
 
 #define QTFS_NO_SLOT		0xffffu
 
@@ -68,10 +68,11 @@
  * @op: enum qtfs_op
  * @flags: QTFS_FRAME_*
  * @tag: chosen by the client, echoed by the reply; 0 with QTFS_FRAME_NOREPLY
- * @cred: credential to act with (see CRED); 0 for operations that need none
+ * @cred: credential to act with (see CRED), ENOKEY for an unknown one; 0 for operations that
+ *	need none, and with an open for whoever opened it
  * @body: bytes of the body, a multiple of 8
- * @slot_seq: sequence number of @slot, for exactly-once
- * @slot: QTFS_NO_SLOT where the operation may run twice
+ * @slot_seq: sequence number of @slot, for exactly-once; 0 without one
+ * @slot: QTFS_NO_SLOT where the operation may run twice, and always without QTFS_FEATURE_SLOTS
  * @epoch: of the session, as SESSION gave it; 0 before
  */
 struct qtfs_wire_req {
@@ -231,7 +232,7 @@ struct qtfs_wire_session_rep {
 	__u8 secret[QTFS_SECRET_LEN];	/* zero where QTFS_LABEL_SECRET derives it */
 	__le16 epoch;			/* goes up with each RESUME */
 	__le16 reserved;
-	__le32 lease_ms;		/* a silent client loses its session after this */
+	__le32 lease_ms;		/* a client without connections may lose its session after this */
 };
 QTFS_WIRE_ASSERT(struct qtfs_wire_session_rep, 56);
 
@@ -287,7 +288,10 @@ struct qtfs_wire_cred_put {
 };
 QTFS_WIRE_ASSERT(struct qtfs_wire_cred_put, 8);
 
-/* CANCEL: stop a request (by tag) or a parked operation (by its durable id). */
+/*
+ * CANCEL: stop a request (by tag) or a parked operation (by its durable id). The request itself is
+ * answered too, with EINTR if it was cancelled. May be sent with QTFS_FRAME_NOREPLY.
+ */
 struct qtfs_wire_cancel {
 	__le64 tag;
 	__le64 park;
@@ -344,8 +348,9 @@ QTFS_WIRE_ASSERT(struct qtfs_wire_forget_item, 16);
  * COMPOUND: @nr sub-operations, each a qtfs_wire_sub and its body. They run in
  * order and stop after the first that fails. At most one takes or gives a
  * payload: the frame's. Where a sub-operation names a node or an open,
- * QTFS_PREV stands for what the one before gave. The reply has a
- * qtfs_wire_result and its body for each that ran.
+ * QTFS_PREV stands for the latest node or open that one before it gave. The
+ * reply's status is 0 once any of them ran: what failed is in its result. It has
+ * a qtfs_wire_result and its body for each that ran.
  */
 #define QTFS_PREV		(~0ull)
 
@@ -398,7 +403,8 @@ enum qtfs_type {
 /**
  * struct qtfs_wire_attr - attributes of a node
  * @ino: the server's inode number
- * @change: made from ctime and the engine's event counter; differs when the file may differ
+ * @change: made from ctime (and, once there are events, their counter); differs when the file
+ *	may differ
  * @mode: permission bits, 07777
  * @type: enum qtfs_type
  * @dev_major: of the filesystem that holds it, with @dev_minor
@@ -567,8 +573,8 @@ QTFS_WIRE_ASSERT(struct qtfs_wire_statfs, 72);
 #define QTFS_STATFS_NOEXEC	0x8u
 
 /*
- * MKDIR, MKNOD, TMPFILE: a name follows (not for TMPFILE). The mode is raw: only the server
- * knows whether a default ACL overrides the umask. Answered by an entry.
+ * MKDIR, MKNOD: a name follows. The mode is raw: only the server knows whether a default ACL
+ * overrides the umask. Answered by an entry. (TMPFILE takes what CREATE takes, without a name.)
  */
 struct qtfs_wire_mknod {
 	__le64 dir;

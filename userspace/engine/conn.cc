@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <ctime>
 
+#include "engine/dispatch.hh"
 #include "engine/worker.hh"
 #include "lib/log.hh"
 
@@ -400,7 +401,7 @@ void Conn::cancel(Call& call) {
       return;  // answered when it is out
     case Pool::Cancel::removed:
       removed->cancel_tags.push_back(own_tag);
-      removed->status = Status::error(EINTR);
+      interrupt_call(*removed);
       return finished(*removed);
     case Pool::Cancel::unknown:
       return answer_cancel(own_tag, QTFS_CANCEL_COMPLETED);

@@ -68,6 +68,14 @@ const OpInfo& op_info(unsigned op) {
   return op < table.size() ? table[op] : unknown;
 }
 
+void interrupt_call(Call& call) {
+  call.status = Status();
+  if (call.compound.next > 0)
+    interrupt_compound(call);
+  else
+    call.status = Status::error(EINTR);
+}
+
 Status run_call(Call& call) {
   const OpInfo& info = op_info(call.op);
   if (!info.run)

@@ -19,5 +19,7 @@ const OpInfo& op_info(unsigned op);
 // Runs a request of an established session. A status that is_deferred() means: run it again, with
 // may_block, on a thread that may; what was done so far is kept in the call.
 Status run_call(Call& call);
+// The answer to one that was deferred and is cancelled before it was run again.
+void interrupt_call(Call& call);
 
 }  // namespace qtfs

@@ -8,6 +8,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include "engine/procfs.hh"
 #include "qtfs/wire.h"
 
 namespace qtfs {
@@ -49,6 +50,26 @@ std::optional<size_t> covers(const Export& exported, const std::vector<std::stri
   if (!own || own->size() > parts.size() || !std::equal(own->begin(), own->end(), parts.begin()))
     return std::nullopt;
   return own->size();
+}
+
+// What is walked into from above is served as the export above says: one below it that allows less
+// would only seem to protect anything.
+std::string conflict(const std::vector<Export>& exports) {
+  for (const Export& inner : exports) {
+    const auto parts = split(inner.path);
+    for (const Export& outer : exports) {
+      if (&outer == &inner || !covers(outer, *parts))
+        continue;
+      const std::string above = outer.path.empty() ? "/" : outer.path;
+      if (inner.readonly && !outer.readonly)
+        return fmt::format("export {}: read-only, but inside {}, which is writable", inner.path,
+                           above);
+      if (!inner.devices && outer.devices)
+        return fmt::format("export {}: without devices, but inside {}, which has them", inner.path,
+                           above);
+    }
+  }
+  return {};
 }
 
 }  // namespace
@@ -95,6 +116,9 @@ Result<Exports> Exports::open(const std::vector<ExportConfig>& configs, std::str
     }
     exports.exports_.push_back(std::move(made));
   }
+  error = conflict(exports.exports_);
+  if (!error.empty())
+    return Status::error(EINVAL);
   return exports;
 }
 
@@ -118,6 +142,9 @@ Result<Exports::Found> Exports::resolve(std::string_view path, Mounts& mounts) c
   for (size_t i = depth; found.dir && i < parts->size(); i++) {
     if ((*parts)[i].size() > QTFS_NAME_MAX)
       return Status::error(ENAMETOOLONG);
+    // Guarded from above; attaching below is no way round that.
+    if (names_own_thread(found.dir.get(), (*parts)[i]))
+      return Status::error(EACCES);
     auto next = open_component(found.dir.get(), (*parts)[i], mounts);
     if (!next)
       return next.status();

@@ -39,8 +39,11 @@ inline const char* parse_header(Bytes raw, uint32_t payload_max, FrameHeader& he
     return "frame shorter than its body";
   if (header.payload() > payload_max)
     return "payload too long";
-  if (header.flags & ~(QTFS_FRAME_NOREPLY | QTFS_FRAME_REPLAY))
+  if (header.flags & ~QTFS_FRAME_NOREPLY)
     return "unknown flags";
+  // Slots, and with them replays, are a feature that this engine does not announce.
+  if (le16toh(wire.slot) != QTFS_NO_SLOT || wire.slot_seq)
+    return "a slot that was not granted";
   const bool noreply = (header.flags & QTFS_FRAME_NOREPLY) != 0;
   if ((header.tag == 0) != noreply)
     return noreply ? "a tag without a reply" : "no tag";

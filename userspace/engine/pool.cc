@@ -156,7 +156,7 @@ void Pool::cancel_all(const Conn& conn) {
   }
   for (Call* call : removed) {
     call->stage = Call::Stage::idle;
-    call->status = Status::error(EINTR);
+    interrupt_call(*call);
     finished_(*call);
   }
 }

@@ -211,6 +211,7 @@ class Compound {
   // The whole answer is left in @answer, for its payload.
   Result<std::vector<CompoundResult>> run(Client& client, Answer* answer = nullptr) const;
   std::vector<std::byte> body() const;
+  static Result<std::vector<CompoundResult>> results(const Answer& answer);
 
  private:
   uint16_t nr_ = 0;

@@ -368,9 +368,16 @@ Result<std::vector<CompoundResult>> Compound::run(Client& client, Answer* out) c
   auto answer = client.call(QTFS_OP_COMPOUND, body(), bytes_of(std::string_view(payload_)));
   if (!answer)
     return answer.status();
-  if (answer->err())
-    return Status::error(answer->err());
-  Reader reader(answer->body);
+  auto parts = results(*answer);
+  if (parts && out)
+    *out = std::move(*answer);
+  return parts;
+}
+
+Result<std::vector<CompoundResult>> Compound::results(const Answer& answer) {
+  if (answer.err())
+    return Status::error(answer.err());
+  Reader reader(answer.body);
   const auto head = reader.take<qtfs_wire_compound>();
   std::vector<CompoundResult> results;
   for (unsigned i = 0; head && i < le16toh(head->nr); i++) {
@@ -384,8 +391,6 @@ Result<std::vector<CompoundResult>> Compound::run(Client& client, Answer* out) c
   }
   if (!head || !reader.done())
     return Status::error(EPROTO);
-  if (out)
-    *out = std::move(*answer);
   return results;
 }
 

@@ -10,15 +10,27 @@ namespace qtfs {
 namespace {
 
 constexpr int64_t ns_per_s = 1'000'000'000;
-// Two ticks of a kernel with HZ=200 or more; coarse time stamps move once a tick.
-constexpr int64_t racy_ns = 10'000'000;
+
+// How long a time stamp may stay as it is while the file changes on.
+int64_t stamp_step_ns(const statx_timestamp& ctime) {
+  // No fraction at all: a filesystem that counts in seconds, or in two, as vfat does.
+  if (ctime.tv_nsec == 0)
+    return 2 * ns_per_s;
+  // The clock of all others moves once a tick.
+  static const int64_t tick = [] {
+    timespec resolution{};
+    clock_getres(CLOCK_REALTIME_COARSE, &resolution);
+    return resolution.tv_sec * ns_per_s + resolution.tv_nsec;
+  }();
+  return 2 * tick;
+}
 
 bool is_racy(const statx_timestamp& ctime) {
   timespec now{};
   clock_gettime(CLOCK_REALTIME_COARSE, &now);
-  const int64_t diff =
+  const int64_t age =
       (now.tv_sec - ctime.tv_sec) * ns_per_s + now.tv_nsec - static_cast<int64_t>(ctime.tv_nsec);
-  return diff < racy_ns;
+  return age < stamp_step_ns(ctime);
 }
 
 uint32_t attr_flags(const struct statx& stx) {

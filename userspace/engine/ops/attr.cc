@@ -88,6 +88,8 @@ Status op_getattr(Call& call) {
     const auto open = call.open(body->open);
     if (!open)
       return open.status();
+    if (Status status = call.act(**open); !status)
+      return status;
     attr = fd_attr((*open)->fd.get(), (*open)->synthetic);
   } else {
     const auto node = call.node(body->node);
@@ -96,6 +98,9 @@ Status op_getattr(Call& call) {
     const auto fd = call.fd_of(*node);
     if (!fd)
       return fd.status();
+    // procfs may hide a process from some.
+    if (Status status = call.act(); !status)
+      return status;
     attr = fd_attr((*fd)->get(), (*node)->synthetic);
   }
   if (!attr)
@@ -187,6 +192,8 @@ Status op_statfs(Call& call) {
   const auto fd = call.fd_of(*node);
   if (!fd)
     return fd.status();
+  if (Status status = call.act(); !status)
+    return status;
   struct statfs fs {};
   if (fstatfs((*fd)->get(), &fs) < 0)
     return Status::last();

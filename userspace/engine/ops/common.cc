@@ -8,6 +8,7 @@
 #include <charconv>
 
 #include "engine/ops/ops.hh"
+#include "engine/procfs.hh"
 
 namespace qtfs {
 
@@ -25,14 +26,8 @@ constexpr std::string_view public_names[] = {"stat",   "statm",     "status",  "
 
 }  // namespace
 
-bool is_own_thread(std::string_view name) {
-  int number = 0;
-  const auto parsed = std::from_chars(name.data(), name.data() + name.size(), number);
-  return parsed.ec == std::errc() && parsed.ptr == name.data() + name.size() && number > 0 &&
-         syscall(SYS_tgkill, getpid(), number, 0) == 0;
-}
-
-Traits traits_of(const FsKind& kind, const NodeKey& key, const NodeTable::Origin& origin) {
+Traits traits_of(const FsKind& kind, const NodeKey& key, const NodeTable::Origin& origin,
+                 int dir) {
   Traits traits;
   traits.synthetic = kind.synthetic;
   if (!kind.proc || !origin.parent)
@@ -44,7 +39,7 @@ Traits traits_of(const FsKind& kind, const NodeKey& key, const NodeTable::Origin
     const bool shown = std::find(std::begin(public_names), std::end(public_names), origin.name) !=
                        std::end(public_names);
     traits.guard = shown ? Guard::none : Guard::guarded;
-  } else if (key.type == QTFS_TYPE_DIR && is_own_thread(origin.name)) {
+  } else if (key.type == QTFS_TYPE_DIR && names_own_thread(dir, origin.name)) {
     traits.guard = Guard::own_process;
   }
   return traits;
@@ -95,12 +90,12 @@ uint32_t allowed(int fd, const char* name, uint32_t mask, bool readonly) {
 }
 
 Result<Child> grant_entry(Call& call, const Domain& domain, UniqueFd fd,
-                          const NodeTable::Origin& origin) {
+                          const NodeTable::Origin& origin, int dir) {
   const auto stx = stat_fd(fd.get());
   if (!stx)
     return stx.status();
   const NodeKey key = NodeKey::of(*stx, domain);
-  const Traits traits = traits_of(call.context->kinds.get(fd.get(), key.dev), key, origin);
+  const Traits traits = traits_of(call.context->kinds.get(fd.get(), key.dev), key, origin, dir);
   Child child;
   constexpr uint32_t all = QTFS_MAY_EXEC | QTFS_MAY_WRITE | QTFS_MAY_READ;
   if (key.type != QTFS_TYPE_LNK)
@@ -120,7 +115,7 @@ Result<Child> lookup_entry(Call& call, const Ref<Node>& dir, int dir_fd, const s
   auto fd = open_component(dir_fd, name, call.context->mounts);
   if (!fd)
     return fd.status();
-  return grant_entry(call, dir->domain, std::move(*fd), {dir, name});
+  return grant_entry(call, dir->domain, std::move(*fd), {dir, name}, dir_fd);
 }
 
 Status reply_entry(Call& call, const Ref<Node>& dir, int dir_fd, const std::string& name) {

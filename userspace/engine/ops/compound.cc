@@ -97,6 +97,17 @@ Status step(Call& call, Status& outcome) {
 
 }  // namespace
 
+void interrupt_compound(Call& call) {
+  CompoundState& state = call.compound;
+  const auto sub = Reader(state.rest).take<qtfs_wire_sub>();
+  qtfs_wire_result result{};
+  result.op = sub ? sub->op : 0;
+  result.status = htole32(qtfs_errno_to_wire(EINTR));
+  call.reply.put(result);
+  state.next++;
+  call.reply.put_at(0, qtfs_wire_compound{htole16(static_cast<uint16_t>(state.next)), {}});
+}
+
 Status op_compound(Call& call) {
   CompoundState& state = call.compound;
   if (!state.started)

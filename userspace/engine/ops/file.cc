@@ -123,12 +123,30 @@ Result<size_t> write_regular(WriteJob& job) {
   return done;
 }
 
+// Files made of seq_file take write(), not pwrite(): their position has to be moved to @job.offset.
+ssize_t write_at_position(const WriteJob& job) {
+  Open& open = job.open;
+  const int fd = open.fd.get();
+  std::lock_guard guard(open.mutex);
+  if (open.stream_offset != job.offset &&
+      lseek(fd, static_cast<off_t>(job.offset), SEEK_SET) < 0)
+    return -1;
+  const ssize_t put = write(fd, job.bytes.data(), job.bytes.size());
+  if (put > 0)
+    open.stream_offset = job.offset + static_cast<uint64_t>(put);
+  return put;
+}
+
 Result<size_t> write_special(const WriteJob& job) {
   const int fd = job.open.fd.get();
-  const ssize_t put =
-      job.open.seekable && !job.append
-          ? pwrite(fd, job.bytes.data(), job.bytes.size(), static_cast<off_t>(job.offset))
-          : write(fd, job.bytes.data(), job.bytes.size());
+  ssize_t put = 0;
+  if (job.open.seekable && !job.append) {
+    put = pwrite(fd, job.bytes.data(), job.bytes.size(), static_cast<off_t>(job.offset));
+    if (put < 0 && errno == ESPIPE)
+      put = write_at_position(job);
+  } else {
+    put = write(fd, job.bytes.data(), job.bytes.size());
+  }
   if (put < 0)
     return Status::last();
   return static_cast<size_t>(put);

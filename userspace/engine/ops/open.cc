@@ -299,7 +299,7 @@ Status open_existing(Call& call, const Ref<Node>& dir, int dir_fd, const std::st
     return Status::error(ELOOP);
   if (Status status = may_create_over(dir_fd, name, *stx, native_open_flags(flags)); !status)
     return status;
-  auto child = grant_entry(call, dir->domain, std::move(exists), {dir, name});
+  auto child = grant_entry(call, dir->domain, std::move(exists), {dir, name}, dir_fd);
   if (!child)
     return child.status();
   if (Status status = may_open(*child->node, flags); !status)
@@ -325,7 +325,7 @@ Status reply_created(Call& call, const Ref<Node>& dir, const std::string& name, 
   UniqueFd path(openat(AT_FDCWD, FdPath(fd.get()).c_str(), O_PATH | O_CLOEXEC));
   if (!path)
     return Status::last();
-  auto child = grant_entry(call, dir->domain, std::move(path), {dir, name});
+  auto child = grant_entry(call, dir->domain, std::move(path), {dir, name}, -1);
   if (!child)
     return child.status();
   auto granted = grant_open(call, child->node, std::move(fd), flags);

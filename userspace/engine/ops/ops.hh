@@ -47,6 +47,9 @@ Status op_abandon(Call& call);
 Status op_ping(Call& call);
 Status op_push_ack(Call& call);
 Status op_compound(Call& call);
+// Ends a compound that was begun and is not run any further: what it was to do next has the result
+// EINTR. What it already gave stays the client's, which needs the reply to give it back.
+void interrupt_compound(Call& call);
 
 // --- shared
 
@@ -69,18 +72,18 @@ Result<qtfs_wire_attr> fd_attr(int fd, bool synthetic);
 // What the current credential may do with @fd; QTFS_MAY_*, a subset of @mask.
 uint32_t allowed(int fd, const char* name, uint32_t mask, bool readonly);
 
-// How @name in @dir is to be treated; @kind is of the filesystem that it is on.
-Traits traits_of(const FsKind& kind, const NodeKey& key, const NodeTable::Origin& origin);
-// Whether a name is the number of one of the engine's own threads.
-bool is_own_thread(std::string_view name);
+// How what was found as @origin, in the directory behind @dir, is to be treated; @kind is of the
+// filesystem that it is on.
+Traits traits_of(const FsKind& kind, const NodeKey& key, const NodeTable::Origin& origin, int dir);
 
 struct Child {
   Ref<Node> node;
   qtfs_wire_entry entry{};
 };
-// The entry for the object behind @fd, found as @origin; the current credential is the caller's.
+// The entry for the object behind @fd, found as @origin in the directory behind @dir (-1 for an
+// attachment's root); the current credential is the caller's.
 Result<Child> grant_entry(Call& call, const Domain& domain, UniqueFd fd,
-                          const NodeTable::Origin& origin);
+                          const NodeTable::Origin& origin, int dir);
 // The entry for @name in @dir, which is looked up.
 Result<Child> lookup_entry(Call& call, const Ref<Node>& dir, int dir_fd, const std::string& name);
 // Looks @name up and leaves its entry in the reply.

@@ -147,7 +147,7 @@ class Lister {
     if (key.type == QTFS_TYPE_DIR)
       entry.access = htole32(allowed(dir, name.c_str(), all, domain.readonly));
     const NodeTable::Origin origin{open_.node, name};
-    const Traits traits = traits_of(kind, key, origin);
+    const Traits traits = traits_of(kind, key, origin, dir);
     const auto granted =
         call_.session->nodes.grant(key, domain, traits, UniqueFd(), origin, *call_.context);
     if (!granted)

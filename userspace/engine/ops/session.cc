@@ -2,29 +2,7 @@
 // Requests about the session itself: attach, credentials, what the client lets go.
 #include "engine/ops/ops.hh"
 
-#include <linux/magic.h>
-#include <sys/vfs.h>
-
 namespace qtfs {
-
-namespace {
-
-// /proc/PID of the engine is guarded from above; attaching below is no way round that, however the
-// path is spelled and wherever procfs is mounted.
-bool names_own_thread(int dir, std::string_view path) {
-  struct statfs fs {};
-  if (fstatfs(dir, &fs) == 0 && fs.f_type != PROC_SUPER_MAGIC)
-    return false;
-  while (!path.empty()) {
-    const size_t slash = path.find('/');
-    if (is_own_thread(path.substr(0, slash)))
-      return true;
-    path = slash == path.npos ? std::string_view() : path.substr(slash + 1);
-  }
-  return false;
-}
-
-}  // namespace
 
 Status op_attach(Call& call) {
   const auto body = call.take<qtfs_wire_attach>();
@@ -45,9 +23,7 @@ Status op_attach(Call& call) {
   const auto domain = call.session->domain(*found->exported, readonly);
   if (!domain)
     return domain.status();
-  if (names_own_thread(found->dir.get(), *path))
-    return Status::error(EACCES);
-  auto child = grant_entry(call, **domain, std::move(found->dir), {});
+  auto child = grant_entry(call, **domain, std::move(found->dir), {}, -1);
   if (!child)
     return child.status();
   if (call.cred_id == 0)

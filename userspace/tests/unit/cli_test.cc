@@ -78,6 +78,7 @@ TEST_F(Program, RefusesWhatIsWrong) {
   expect_refusal({"--export", "/etc/passwd"}, "Not a directory");
   expect_refusal({"--export", "relative"}, "absolute");
   expect_refusal({"--export", "/,rx"}, "rx");
+  expect_refusal({"--export", "/", "--export", "/usr,ro"}, "inside /, which is writable");
   expect_refusal({"--log-level", "loud"}, "loud");
   expect_refusal({"--config", "/does/not/exist"}, "/does/not/exist");
 }

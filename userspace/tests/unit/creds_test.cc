@@ -1,5 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
 // Acting as the caller: what fails locally fails through the engine, with the same error.
+#include <sched.h>
+#include <sys/mount.h>
+#include <sys/wait.h>
 #include <sys/xattr.h>
 
 #include "tests/unit/fixture.hh"
@@ -109,6 +112,70 @@ TEST_F(Callers, AUserCannotLookIntoTheEngine) {
   EXPECT_EQ(0, client_.read_file(slash_, own + "/status").err());
   for (const char* spelling : {"/", "//", "/./"})
     EXPECT_EQ(EACCES, client_.attach(spelling + own).err()) << spelling;
+}
+
+// An engine in a container, with a procfs that shows it under another number.
+class Contained : public Callers {
+ public:
+  int run() {
+    Callers::SetUp();
+    char own[32] = {};
+    if (HasFatalFailure() || readlink("/proc/self", own, sizeof(own) - 1) <= 0)
+      return 1;
+    client_.cred = user;
+    const std::string there = std::string("proc/") + own;
+    EXPECT_NE(std::to_string(getpid()), own);
+    EXPECT_EQ(EACCES, open_err(there + "/maps", QTFS_OPEN_READ));
+    EXPECT_EQ(EACCES, client_.attach("/" + there).err());
+    return HasFailure() ? 1 : 0;
+  }
+
+ protected:
+  void SetUp() override {}
+  void TestBody() override {}
+};
+
+TEST(Namespaces, AUserCannotLookIntoAContainedEngine) {
+  if (geteuid() != 0)
+    GTEST_SKIP() << "needs root";
+  const pid_t child = fork();
+  if (child == 0) {
+    if (unshare(CLONE_NEWPID) < 0)
+      _exit(77);
+    // Only children are in the new namespace.
+    const pid_t first = fork();
+    if (first == 0)
+      _exit(Contained().run());
+    int status = 0;
+    waitpid(first, &status, 0);
+    _exit(WIFEXITED(status) ? WEXITSTATUS(status) : 1);
+  }
+  int status = 0;
+  waitpid(child, &status, 0);
+  if (WIFEXITED(status) && WEXITSTATUS(status) == 77)
+    GTEST_SKIP() << "no PID namespaces here";
+  EXPECT_EQ(0, status);
+}
+
+// procfs hides processes by whom it is asked.
+TEST_F(Callers, AttributesAreTheCallersToSee) {
+  mkdir(dir_.path("proc").c_str(), 0755);
+  if (mount("proc", dir_.path("proc").c_str(), "proc", 0, "hidepid=2") < 0)
+    GTEST_SKIP() << "cannot mount procfs";
+  const auto init = client_.walk(slash_, dir_.path("proc").substr(1) + "/1");
+  EXPECT_EQ(0, init.err());
+  if (init.ok()) {
+    EXPECT_EQ(0, client_.getattr(id_of(*init)).err());
+    client_.cred = user;
+    EXPECT_EQ(ENOENT, client_.getattr(id_of(*init)).err());
+  }
+  umount2(dir_.path("proc").c_str(), MNT_DETACH);
+}
+
+TEST_F(Callers, UnknownCredentialsAreRefused) {
+  client_.cred = 99;
+  EXPECT_EQ(ENOKEY, client_.getattr(slash_).err());
+  EXPECT_EQ(ENOKEY, client_.statfs(slash_).err());
 }
 
 TEST_F(Callers, FilesOfOthersStayClosed) {

@@ -95,23 +95,26 @@ class TwoExports : public EngineTest {
  protected:
   void configure(Config& config) override {
     mkdir(dir_.path("rw").c_str(), 0755);
-    mkdir(dir_.path("rw/ro").c_str(), 0755);
     mkdir(dir_.path("other").c_str(), 0755);
-    config.exports = {{.path = dir_.path(), .name = "all"},
-                      {.path = dir_.path("rw/ro"), .name = "ro", .readonly = true}};
+    config.exports = {{.path = dir_.path(), .name = "all", .readonly = true},
+                      {.path = dir_.path("rw"), .name = "rw"}};
   }
 };
 
 TEST_F(TwoExports, TheDeepestCounts) {
-  const auto ro = client_.attach(dir_.path("rw/ro"));
-  ASSERT_EQ(0, ro.err());
-  EXPECT_EQ(EROFS, client_.mkdir(id_of(*ro), "x").err());
-  dir_.write("rw/ro/file", "");
-  const auto file = client_.lookup(id_of(*ro), "file");
-  ASSERT_EQ(0, file.err());
+  const auto rw = client_.attach(dir_.path("rw"));
+  ASSERT_EQ(0, rw.err());
+  EXPECT_EQ(0, client_.mkdir(id_of(*rw), "x").err());
+  EXPECT_EQ(EROFS, client_.mkdir(root_, "x").err());
   // What came by the read-only export stays read-only.
-  EXPECT_EQ(EXDEV, client_.link(id_of(*file), root_, "link").err());
-  EXPECT_EQ(EROFS, client_.rename(id_of(*ro), "file", root_, "moved").err());
+  const auto walked = client_.lookup(root_, "rw");
+  ASSERT_EQ(0, walked.err());
+  EXPECT_EQ(EROFS, client_.rmdir(id_of(*walked), "x").err());
+  dir_.write("file", "");
+  const auto file = client_.lookup(root_, "file");
+  ASSERT_EQ(0, file.err());
+  EXPECT_EQ(EXDEV, client_.link(id_of(*file), id_of(*rw), "link").err());
+  EXPECT_EQ(EROFS, client_.rename(root_, "file", id_of(*rw), "moved").err());
 }
 
 TEST_F(TwoExports, MountsAreCrossedAndTold) {

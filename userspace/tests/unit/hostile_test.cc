@@ -131,6 +131,15 @@ TEST_F(Hostile, MalformedHeadersEndTheConnection) {
   bad.flags = htole16(QTFS_FRAME_REPLY);
   expect_closed(bad, "a reply");
   bad = header();
+  bad.slot = 0;
+  expect_closed(bad, "a slot that was not granted");
+  bad = header();
+  bad.slot_seq = htole32(1);
+  expect_closed(bad, "a number without a slot");
+  bad = header();
+  bad.flags = htole16(QTFS_FRAME_REPLAY);
+  expect_closed(bad, "a replay of nothing");
+  bad = header();
   bad.tag = 0;
   expect_closed(bad, "no tag");
   bad = header();

@@ -68,6 +68,27 @@ TEST_F(Synthetic, SysctlsAreWritten) {
   EXPECT_EQ(EINVAL, client_.write(id_of(*opened), 0, "nonsense\n").err());
 }
 
+// Files made of seq_file refuse pwrite(2).
+TEST_F(Synthetic, FilesWithoutPwriteAreWritten) {
+  const std::string name = "/proc/" + std::to_string(getpid()) + "/timerslack_ns";
+  const auto entry = client_.walk(slash_, name.substr(1));
+  ASSERT_EQ(0, entry.err());
+  const auto opened = client_.open(id_of(*entry), rw);
+  ASSERT_EQ(0, opened.err());
+  for (const char* value : {"60000\n", "50000\n"}) {
+    const auto written = client_.write(id_of(*opened), 0, value);
+    ASSERT_EQ(0, written.err());
+    EXPECT_EQ(6u, le32toh(written->count));
+    std::ifstream in(name);
+    const std::string now{std::istreambuf_iterator<char>(in), {}};
+    EXPECT_EQ(value, now);
+  }
+  const auto version = client_.walk(slash_, "proc/version");
+  const auto refused = client_.open(id_of(*version), QTFS_OPEN_WRITE);
+  ASSERT_EQ(0, refused.err());
+  EXPECT_EQ(EIO, client_.write(id_of(*refused), 0, "x").err());
+}
+
 TEST_F(Synthetic, MagicLinksAreOnlyRead) {
   const auto cwd = client_.walk(slash_, "proc/" + std::to_string(getpid()) + "/root");
   ASSERT_EQ(0, cwd.err());
@@ -197,6 +218,36 @@ TEST_F(FewThreads, BlockedOnesAreBounded) {
     EXPECT_EQ(uint32_t{QTFS_CANCEL_CANCELLED}, *client_.cancel(tag));
     EXPECT_EQ(EINTR, client_.wait(tag)->err());
   }
+}
+
+// Cancelled before its next step began: the reply tells what the steps before it gave.
+TEST_F(FewThreads, ACancelledCompoundKeepsWhatItGot) {
+  const uint64_t pipe = open_both();
+  dir_.write("file", "text");
+  const auto in_the_way = send_read(pipe);
+  const auto compound =
+      Compound()
+          .add(QTFS_OP_LOOKUP,
+               Body().put(qtfs_wire_lookup{htole64(root_), htole16(4), 0, 0}).name("file"))
+          .add(QTFS_OP_OPEN, Body().put(qtfs_wire_open{QTFS_PREV, 0, htole32(rw), 0, 0}))
+          .add(QTFS_OP_READ, Body().put(qtfs_wire_read{htole64(pipe), 0, htole32(4), 0}))
+          .body();
+  const auto tag = client_.send(QTFS_OP_COMPOUND, compound);
+  EXPECT_EQ(uint32_t{QTFS_CANCEL_COMPLETED}, *client_.cancel(*tag));
+  const auto answer = client_.wait(*tag);
+  ASSERT_EQ(0, answer->err());
+  const auto results = Compound::results(*answer);
+  ASSERT_EQ(0, results.err());
+  ASSERT_EQ(3u, results->size());
+  EXPECT_EQ(0, results->at(0).err);
+  EXPECT_EQ(0, results->at(1).err);
+  EXPECT_EQ(uint16_t{QTFS_OP_READ}, results->at(2).op);
+  EXPECT_EQ(EINTR, results->at(2).err);
+  qtfs_wire_opened opened;
+  ASSERT_EQ(sizeof(opened), results->at(1).body.size());
+  std::memcpy(&opened, results->at(1).body.data(), sizeof(opened));
+  EXPECT_EQ(0, client_.release(id_of(opened)).err());
+  EXPECT_EQ(uint32_t{QTFS_CANCEL_CANCELLED}, *client_.cancel(*in_the_way));
 }
 
 // --- listing

@@ -1,0 +1,41 @@
+// SPDX-License-Identifier: GPL-2.0-only
+#include "engine/procfs.hh"
+
+#include <fcntl.h>
+#include <fmt/format.h>
+#include <linux/magic.h>
+#include <sys/stat.h>
+#include <sys/vfs.h>
+#include <unistd.h>
+
+namespace qtfs {
+
+namespace {
+
+constexpr ino_t proc_root_ino = 1;  // PROC_ROOT_INO of the kernel, in every instance
+
+bool is_proc_root(int dir) {
+  struct statfs fs {};
+  struct stat st {};
+  return fstatfs(dir, &fs) == 0 && fs.f_type == PROC_SUPER_MAGIC && fstat(dir, &st) == 0 &&
+         st.st_ino == proc_root_ino;
+}
+
+}  // namespace
+
+bool names_own_thread(int dir, std::string_view name) {
+  if (name.empty() || name.find_first_not_of("0123456789") != name.npos || !is_proc_root(dir))
+    return false;
+  // It may be of another PID namespace: only it knows the engine's numbers there.
+  char self[32] = {};
+  const ssize_t len = readlinkat(dir, "self", self, sizeof(self) - 1);
+  if (len <= 0)
+    return false;
+  const std::string_view process(self, static_cast<size_t>(len));
+  if (name == process)
+    return true;
+  const std::string task = fmt::format("{}/task/{}", process, name);
+  return faccessat(dir, task.c_str(), F_OK, 0) == 0;
+}
+
+}  // namespace qtfs
