@@ -516,7 +516,7 @@ static void open_fill_first(struct file *file, struct qtfs_results *r,
 	rep = body;
 	if (le32_to_cpu(rep->count) == args->data_len)
 		qtfs_fill_first(file_inode(file), args->data, args->data_len,
-				args->data_len < QTFS_FIRST_BYTES, clock);
+				le32_to_cpu(rep->flags) & QTFS_READ_EOF, clock);
 }
 
 /* Looks at each result in turn. Which errors end it is the VFS's convention. */

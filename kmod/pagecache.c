@@ -52,16 +52,21 @@ static void read_done(struct qtfs_req *req)
 	struct qtfs_open *open = req->priv;
 	size_t left = req->err ? 0 : req->recv_len;
 	unsigned int i;
+	bool eof;
 
 	if (!req->err && le32_to_cpu(rep->count) != req->recv_len)
 		req->err = -EPROTO;
+	eof = !req->err && (le32_to_cpu(rep->flags) & QTFS_READ_EOF);
 	for (i = 0; i < req->recv.nr; i++) {
 		struct folio *folio = page_folio(req->recv.bvec[i].bv_page);
 		size_t got = min(left, folio_size(folio));
 
 		left -= got;
-		if (!req->err) {
-			/* Behind the end of the file there are zeros. */
+		/*
+		 * Behind the end of the file there are zeros. What is missing
+		 * for another reason is read again alone, for its own error.
+		 */
+		if (!req->err && (eof || got == folio_size(folio))) {
 			folio_zero_segment(folio, got, folio_size(folio));
 			flush_dcache_folio(folio);
 			folio_mark_uptodate(folio);

@@ -9,6 +9,7 @@
 #include <linux/pagemap.h>
 #include <linux/posix_acl.h>
 #include <linux/sched.h>
+#include <linux/socket.h>
 #include <linux/timer.h>
 #include <linux/writeback.h>
 #include <net/net_namespace.h>
@@ -158,5 +159,12 @@ static inline void qtfs_sk_own_frag(struct sock *sk)
 	sk->sk_use_task_frag = false;
 #endif
 }
+
+/* Sockets take references to pages instead of copying them. */
+#ifdef MSG_SPLICE_PAGES
+#define QTFS_MSG_SPLICE_PAGES MSG_SPLICE_PAGES
+#else /* until 6.5 */
+#define QTFS_MSG_SPLICE_PAGES 0
+#endif
 
 #endif /* QTFS_COMPAT_H */

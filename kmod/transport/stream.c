@@ -143,6 +143,9 @@ ssize_t qtfs_stream_send(struct qtfs_link *link, struct iov_iter *from,
 
 	if (more)
 		msg.msg_flags |= MSG_MORE;
+	/* Folios, held by their request until the socket let them go too. */
+	if (iov_iter_is_bvec(from))
+		msg.msg_flags |= QTFS_MSG_SPLICE_PAGES;
 	n = sock_sendmsg(link->sock, &msg);
 	if (n > 0)
 		*from = msg.msg_iter;

@@ -434,7 +434,7 @@ void Conn::answer(Call& call) {
   }
   if ((call.frame_flags & QTFS_FRAME_NOREPLY) || closing_)
     return;
-  Buffer payload = call.reply.take_payload();
+  Payload payload = call.reply.take_payload();
   const Bytes body = call.reply.body();
   qtfs_wire_rep header{};
   header.len = htole32(static_cast<uint32_t>(sizeof(header) + body.size() + payload.size()));
@@ -461,28 +461,30 @@ void Conn::answer_cancel(uint64_t tag, uint32_t outcome) {
   header.body = htole32(sizeof(body));
   header.received = htole64(received_at_);
   header.answered = htole64(now_ns());
-  enqueue(bytes_of(header), bytes_of(body), Buffer());
+  enqueue(bytes_of(header), bytes_of(body), Payload());
 }
 
-void Conn::enqueue(Bytes header, Bytes body, Buffer payload) {
+void Conn::enqueue(Bytes header, Bytes body, Payload payload) {
   BufferPool& buffers = worker_.context().buffers;
-  const bool copy = payload.size() <= inline_payload;
+  const bool copy = !payload.pipe && payload.size() <= inline_payload;
   const size_t need = header.size() + body.size() + (copy ? payload.size() : 0);
-  if (queue_.empty() || queue_.back().room() < need || queue_.back().capacity() != coalesce_size) {
+  if (queue_.empty() || queue_.back().buffer.room() < need ||
+      queue_.back().buffer.capacity() != coalesce_size) {
     Buffer buffer = buffers.take(std::max(need, coalesce_size));
     if (!buffer) {
       log::warning("{}: no memory for an answer, closed", peer_);
       return close();
     }
-    queue_.push_back(std::move(buffer));
+    queue_.emplace_back(std::move(buffer));
   }
-  queue_.back().append(header);
-  queue_.back().append(body);
+  Buffer& last = queue_.back().buffer;
+  last.append(header);
+  last.append(body);
   queued_bytes_ += header.size() + body.size() + payload.size();
   if (copy) {
-    queue_.back().append(payload.bytes());
+    last.append(payload.buffer.bytes());
     if (payload)
-      buffers.give(std::move(payload));
+      buffers.give(std::move(payload.buffer));
   } else {
     queue_.push_back(std::move(payload));
   }
@@ -496,30 +498,51 @@ void Conn::flush() {
   send_rest();
 }
 
+// As much as one operation takes: what is in memory, up to the next pipe, or that pipe.
 void Conn::send_rest() {
+  tx_armed_ = true;
+  if (const Pipe& pipe = sending_[sent_].pipe) {
+    worker_.ring().splice(pipe.out(), fd_.get(), pipe.size(), tx_op_);
+    return;
+  }
   size_t count = 0;
-  for (size_t i = sent_; i < sending_.size() && count < iov_.size(); i++, count++)
-    iov_[count] = {sending_[i].data(), sending_[i].size()};
+  size_t i = sent_;
+  for (; i < sending_.size() && !sending_[i].pipe && count < iov_.size(); i++, count++)
+    iov_[count] = {sending_[i].buffer.data(), sending_[i].buffer.size()};
   message_ = {};
   message_.msg_iov = iov_.data();
   message_.msg_iovlen = count;
-  tx_armed_ = true;
-  worker_.ring().sendmsg(fd_.get(), message_, tx_op_);
+  worker_.ring().sendmsg(fd_.get(), message_, i < sending_.size(), tx_op_);
+}
+
+// The first @len bytes of what is being sent are gone.
+void Conn::sent(size_t len) {
+  Context& context = worker_.context();
+  queued_bytes_ -= len;
+  while (sent_ < sending_.size()) {
+    Payload& first = sending_[sent_];
+    const size_t part = std::min(len, first.size());
+    len -= part;
+    if (first.pipe)
+      first.pipe.consume(part);
+    else
+      first.buffer.consume(part);
+    if (first.size() > 0)
+      return;
+    if (first.pipe)
+      context.pipes.give(std::move(first.pipe));
+    else
+      context.buffers.give(std::move(first.buffer));
+    sent_++;
+  }
 }
 
 void Conn::on_send(const Completion& completion) {
   tx_armed_ = false;
-  if (completion.result < 0 && completion.result != -EINTR && completion.result != -EAGAIN)
+  if (completion.result > 0)
+    sent(static_cast<size_t>(completion.result));
+  else if (completion.result != -EINTR && completion.result != -EAGAIN)
     close();
-  size_t left = completion.result > 0 ? static_cast<size_t>(completion.result) : 0;
-  queued_bytes_ -= left;
-  while (sent_ < sending_.size() && left >= sending_[sent_].size()) {
-    left -= sending_[sent_].size();
-    worker_.context().buffers.give(std::move(sending_[sent_]));
-    sent_++;
-  }
-  if (left > 0)
-    sending_[sent_].consume(left);
   if (!closing_ && sent_ < sending_.size()) {
     send_rest();
   } else {

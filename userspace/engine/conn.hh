@@ -63,9 +63,10 @@ class Conn {
   void finish(Call& call);
   void answer(Call& call);
   void answer_cancel(uint64_t tag, uint32_t outcome);
-  void enqueue(Bytes header, Bytes body, Buffer payload);
+  void enqueue(Bytes header, Bytes body, Payload payload);
   void flush();
   void send_rest();
+  void sent(size_t len);
   bool congested() const;
   void resume_if_possible();
   void violated(const char* what);
@@ -92,9 +93,9 @@ class Conn {
 
   RingOp tx_op_;
   bool tx_armed_ = false;
-  std::vector<Buffer> queue_;
-  std::vector<Buffer> sending_;
-  size_t sent_ = 0;  // buffers of sending_ that are done
+  std::vector<Payload> queue_;
+  std::vector<Payload> sending_;
+  size_t sent_ = 0;  // payloads of sending_ that are done
   size_t queued_bytes_ = 0;
   std::array<iovec, 64> iov_{};
   msghdr message_{};

@@ -6,6 +6,7 @@
 
 #include "engine/creds.hh"
 #include "engine/mounts.hh"
+#include "engine/pipe.hh"
 #include "engine/stats.hh"
 #include "lib/bytes.hh"
 #include "lib/unique_fd.hh"
@@ -37,6 +38,7 @@ struct Context {
 
   Creds creds;
   BufferPool buffers;
+  PipePool pipes;
   Mounts& mounts;
   FsKinds kinds;
   UniqueFd epoll;  // asked whether a file can be polled

@@ -34,8 +34,9 @@ class Open : public RefCounted {
   bool pollable = false;       // reading and writing may wait for somebody
   bool memory = false;         // reading never waits for a device
   bool kernel_append = false;  // the descriptor itself appends: the inode takes nothing else
-  std::atomic<uint64_t> stream_offset{0};  // bytes read from a stream
+  std::atomic<uint64_t> stream_offset{0};  // bytes read from a stream; where the descriptor stands
   std::atomic<bool> no_nowait{false};      // the filesystem does not know RWF_NOWAIT
+  std::atomic<bool> no_splice{false};      // nor splice(2)
 
   std::mutex mutex;  // protects dir, and the descriptor's position
   DirState dir;

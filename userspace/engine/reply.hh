@@ -5,9 +5,23 @@
 #include <array>
 #include <cstring>
 
+#include "engine/pipe.hh"
 #include "lib/bytes.hh"
 
 namespace qtfs {
+
+// Bytes to be sent: in memory, or in a pipe.
+struct Payload {
+  Payload() = default;
+  Payload(Buffer buffer_) : buffer(std::move(buffer_)) {}  // NOLINT(google-explicit-constructor)
+  Payload(Pipe pipe_) : pipe(std::move(pipe_)) {}          // NOLINT(google-explicit-constructor)
+
+  explicit operator bool() const { return buffer || pipe; }
+  size_t size() const { return pipe ? pipe.size() : buffer.size(); }
+
+  Buffer buffer;
+  Pipe pipe;
+};
 
 class Reply {
  public:
@@ -16,7 +30,7 @@ class Reply {
 
   void reset() {
     size_ = 0;
-    payload_ = Buffer();
+    payload_ = Payload();
   }
   // Takes back what was put after @size.
   void truncate(size_t size) { size_ = size; }
@@ -39,15 +53,14 @@ class Reply {
   size_t size() const { return size_; }
   Bytes body() const { return {body_.data(), size_}; }
 
-  void set_payload(Buffer payload) { payload_ = std::move(payload); }
-  Buffer take_payload() { return std::move(payload_); }
-  size_t payload_size() const { return payload_.size(); }
+  void set_payload(Payload payload) { payload_ = std::move(payload); }
+  Payload take_payload() { return std::exchange(payload_, Payload()); }
   bool has_payload() const { return static_cast<bool>(payload_); }
 
  private:
   std::array<std::byte, body_max> body_;
   size_t size_ = 0;
-  Buffer payload_;
+  Payload payload_;
 };
 
 }  // namespace qtfs

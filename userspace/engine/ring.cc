@@ -187,9 +187,16 @@ void Ring::recv_into(int fd, std::span<std::byte> to, bool all, RingOp& op) {
   io_uring_sqe_set_data(entry, &op);
 }
 
-void Ring::sendmsg(int fd, const msghdr& message, RingOp& op) {
+void Ring::sendmsg(int fd, const msghdr& message, bool more, RingOp& op) {
   io_uring_sqe* entry = sqe(&op);
-  io_uring_prep_sendmsg(entry, fd, &message, MSG_NOSIGNAL | MSG_WAITALL);
+  const unsigned flags = MSG_NOSIGNAL | MSG_WAITALL | (more ? MSG_MORE : 0);
+  io_uring_prep_sendmsg(entry, fd, &message, flags);
+  io_uring_sqe_set_data(entry, &op);
+}
+
+void Ring::splice(int pipe, int fd, size_t len, RingOp& op) {
+  io_uring_sqe* entry = sqe(&op);
+  io_uring_prep_splice(entry, pipe, -1, fd, -1, static_cast<unsigned>(len), 0);
   io_uring_sqe_set_data(entry, &op);
 }
 

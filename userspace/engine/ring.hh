@@ -52,7 +52,10 @@ class Ring {
   void recv_select(int fd, RingOp& op);
   // Once, into @to; with @all only when full, where the kernel can.
   void recv_into(int fd, std::span<std::byte> to, bool all, RingOp& op);
-  void sendmsg(int fd, const msghdr& message, RingOp& op);
+  // @more: other bytes follow at once.
+  void sendmsg(int fd, const msghdr& message, bool more, RingOp& op);
+  // Up to @len bytes from a pipe to a socket; a thread of the kernel waits for room.
+  void splice(int pipe, int fd, size_t len, RingOp& op);
   void read(int fd, std::span<std::byte> to, RingOp& op);
   void timeout(unsigned seconds, RingOp& op);
   void cancel(RingOp& op);

@@ -25,6 +25,7 @@ constexpr Named named[] = {
     {"protocol-errors", &Stats::protocol_errors},
     {"auth-failures", &Stats::auth_failures},
     {"out-of-buffers", &Stats::out_of_buffers},
+    {"spliced", &Stats::spliced},
     {"paused", &Stats::paused},
 };
 

@@ -33,7 +33,8 @@ struct Stats {
   Counter protocol_errors;  // connections closed for what they sent
   Counter auth_failures;
   Counter out_of_buffers;
-  Counter paused;  // times that a peer was not read from because it did not read
+  Counter spliced;  // reads that left without being copied
+  Counter paused;   // times that a peer was not read from because it did not read
 
   void add_to(Stats& sum) const;
   std::string text() const;

@@ -19,56 +19,96 @@ namespace {
 
 constexpr uint64_t copy_max = 256u << 20;  // bytes of one COPY
 constexpr size_t direct_align = 4096;
-
-struct Chunk {
-  std::byte* to = nullptr;
-  size_t len = 0;
-};
+constexpr size_t splice_min = 65536;  // shorter reads are copied
 
 bool at_end(int fd, uint64_t offset) {
   struct stat st {};
   return fstat(fd, &st) == 0 && offset >= static_cast<uint64_t>(st.st_size);
 }
 
-// All of it, short only at the end of the file. In the loop only what is in memory.
-Result<size_t> read_regular(Open& open, Chunk chunk, uint64_t offset, bool may_block) {
+// Whether reading the range would not wait for a device. A sample: readahead fills without gaps.
+bool in_memory(const Open& open, size_t len, uint64_t offset) {
+  constexpr size_t samples = 4;
+  std::byte byte{};
+  const iovec iov{&byte, 1};
+  for (size_t i = 0; i <= samples; i++) {
+    const uint64_t at = offset + (len - 1) * i / samples;
+    if (preadv2(open.fd.get(), &iov, 1, static_cast<off_t>(at), RWF_NOWAIT) < 0)
+      return false;
+  }
+  return true;
+}
+
+// Bulk reads of the page cache leave without a copy: a pipe takes references to its pages. Not a
+// pipe where that cannot be, or not here.
+Pipe read_by_reference(Call& call, Open& open, size_t len, uint64_t offset) {
+  const bool whole_pages = offset % Buffer::align == 0 && len <= Pipe::capacity;
+  if (len < splice_min || !whole_pages || open.no_splice || (open.flags & QTFS_OPEN_DIRECT))
+    return {};
+  if (!call.may_block && !open.memory && !in_memory(open, len, offset))
+    return {};
+  Pipe pipe = call.context->pipes.take();
+  if (!pipe)
+    return {};
+  const auto got = pipe.fill(open.fd.get(), offset, len);
+  if (got && *got > 0) {
+    call.context->stats.spliced.add();
+    return pipe;
+  }
+  call.context->pipes.give(std::move(pipe));
+  open.no_splice = got.err() == EINVAL;
+  return {};
+}
+
+// Short at the end of the file, or where an error comes after some bytes.
+Result<size_t> read_into(Open& open, std::byte* to, size_t len, uint64_t offset, int flags) {
   const int fd = open.fd.get();
-  if (!may_block && ((open.flags & QTFS_OPEN_DIRECT) || open.no_nowait))
-    return Status::defer();
-  const int flags = may_block || open.memory ? 0 : RWF_NOWAIT;
   size_t done = 0;
-  while (done < chunk.len) {
-    const iovec iov{chunk.to + done, chunk.len - done};
+  while (done < len) {
+    const iovec iov{to + done, len - done};
     const ssize_t got = preadv2(fd, &iov, 1, static_cast<off_t>(offset + done), flags);
-    if (got > 0) {
-      done += static_cast<size_t>(got);
-      if (done == chunk.len || at_end(fd, offset + done))
-        break;
-      continue;
-    }
-    if (got == 0)
-      break;
-    if (errno == EOPNOTSUPP && flags) {
+    if (got < 0 && errno == EOPNOTSUPP && flags) {
       open.no_nowait = true;
       return Status::defer();
     }
-    if (errno == EAGAIN && flags)
+    if (got < 0 && errno == EAGAIN && flags)
       return Status::defer();
-    if (errno == EINTR && done == 0)
+    if (got < 0 && done == 0)
       return Status::last();
-    if (errno != EINTR && done == 0)
-      return Status::last();
-    break;
+    if (got <= 0)
+      break;
+    done += static_cast<size_t>(got);
+    if (at_end(fd, offset + done))
+      break;
   }
   return done;
 }
 
+// In the loop only what is in memory.
+Result<Payload> read_regular(Call& call, Open& open, size_t len, uint64_t offset) {
+  if (!call.may_block && ((open.flags & QTFS_OPEN_DIRECT) || open.no_nowait))
+    return Status::defer();
+  if (Pipe pipe = read_by_reference(call, open, len, offset); pipe)
+    return Payload(std::move(pipe));
+  auto buffer = call.take_payload_buffer(len);
+  if (!buffer)
+    return buffer.status();
+  const int flags = call.may_block || open.memory ? 0 : RWF_NOWAIT;
+  const auto got = read_into(open, buffer->data(), len, offset, flags);
+  if (!got) {
+    call.context->buffers.give(std::move(*buffer));
+    return got.status();
+  }
+  buffer->grow(*got);
+  return Payload(std::move(*buffer));
+}
+
 // Exactly one call: boundaries are the file's own.
-Result<size_t> read_special(Open& open, Chunk chunk, uint64_t offset, bool nowait) {
+Result<size_t> read_once(Open& open, std::byte* to, size_t len, uint64_t offset, bool nowait) {
   const int fd = open.fd.get();
   ssize_t got = 0;
   if (nowait) {
-    const iovec iov{chunk.to, chunk.len};
+    const iovec iov{to, len};
     got = preadv2(fd, &iov, 1, open.seekable ? static_cast<off_t>(offset) : -1, RWF_NOWAIT);
     if (got >= 0)
       return static_cast<size_t>(got);
@@ -78,11 +118,23 @@ Result<size_t> read_special(Open& open, Chunk chunk, uint64_t offset, bool nowai
     if (poll(&ready, 1, 0) == 0)
       return Status::error(EAGAIN);
   }
-  got = open.seekable ? pread(fd, chunk.to, chunk.len, static_cast<off_t>(offset))
-                      : read(fd, chunk.to, chunk.len);
+  got = open.seekable ? pread(fd, to, len, static_cast<off_t>(offset)) : read(fd, to, len);
   if (got < 0)
     return Status::last();
   return static_cast<size_t>(got);
+}
+
+Result<Payload> read_special(Call& call, Open& open, size_t len, uint64_t offset, bool nowait) {
+  auto buffer = call.take_payload_buffer(len);
+  if (!buffer)
+    return buffer.status();
+  const auto got = read_once(open, buffer->data(), len, offset, nowait);
+  if (!got) {
+    call.context->buffers.give(std::move(*buffer));
+    return got.status();
+  }
+  buffer->grow(*got);
+  return Payload(std::move(*buffer));
 }
 
 struct WriteJob {
@@ -194,26 +246,21 @@ Status op_read(Call& call) {
   if (offset > INT64_MAX - uint64_t{count})
     return Status::error(EINVAL);
 
-  auto payload = call.take_payload_buffer(count);
-  if (!payload)
-    return payload.status();
   if (!regular)
     if (Status status = call.act(**open); !status)
       return status;
-  const Chunk chunk{payload->data(), count};
-  const auto got = regular ? read_regular(**open, chunk, offset, call.may_block)
-                           : read_special(**open, chunk, offset, nowait);
-  if (!got) {
-    call.context->buffers.give(std::move(*payload));
-    return got.status();
-  }
-  payload->grow(*got);
+  auto payload = regular ? read_regular(call, **open, count, offset)
+                         : read_special(call, **open, count, offset, nowait);
+  if (!payload)
+    return payload.status();
+  const size_t got = payload->size();
   qtfs_wire_read_rep rep{};
-  rep.count = htole32(static_cast<uint32_t>(*got));
-  if (*got < count && (regular || *got == 0))
+  rep.count = htole32(static_cast<uint32_t>(got));
+  // A read that an error cut short is not the end.
+  if (got < count && (regular ? at_end((*open)->fd.get(), offset + got) : got == 0))
     rep.flags = htole32(QTFS_READ_EOF);
   rep.offset =
-      htole64((*open)->seekable ? offset + *got : (*open)->stream_offset.fetch_add(*got) + *got);
+      htole64((*open)->seekable ? offset + got : (*open)->stream_offset.fetch_add(got) + got);
   call.reply.put(rep);
   call.reply.set_payload(std::move(*payload));
   return {};

@@ -79,6 +79,7 @@ TEST(Frame, LimitsHoldBeforeAnythingIsAllocated) {
   raw.len = htole32(sizeof(raw) + QTFS_BODY_MAX + 8);
   raw.body = htole32(QTFS_BODY_MAX + 8);
   raw.tag = htole64(1);
+  raw.slot = htole16(QTFS_NO_SLOT);
   FrameHeader header;
   EXPECT_STREQ("bad body length", parse_header(bytes_of(raw), QTFS_IO_MAX, header));
   raw.body = htole32(QTFS_BODY_MAX);

@@ -3,11 +3,20 @@
 #include <sys/sysmacros.h>
 #include <sys/xattr.h>
 
+#include <atomic>
+#include <random>
+#include <thread>
+
 #include "tests/unit/fixture.hh"
 
 namespace qtfs {
 
-class Ops : public EngineTest {};
+class Ops : public EngineTest {
+ protected:
+  uint64_t lookup_by(Client& client, std::string_view name) {
+    return id_of(*client.lookup(root_, name));
+  }
+};
 class ReadOnly : public EngineTest {
   void configure(Config& config) override { config.exports[0].readonly = true; }
 };
@@ -292,6 +301,74 @@ TEST_F(Ops, LargeReadsAndWritesArriveWhole) {
   EXPECT_EQ(big, *read);
   const auto tail = client_.read(file, 3 * big.size() - 5, 100);
   EXPECT_EQ(big.substr(big.size() - 5), *tail);
+}
+
+// Whole pages in bulk leave by a pipe, the rest is copied: the bytes are the same.
+TEST_F(Ops, BulkReadsAreExactWhereverTheyBegin) {
+  std::mt19937 random(7);
+  std::string text((3 << 20) + 12345, '\0');
+  for (char& c : text)
+    c = static_cast<char>(random());
+  dir_.write("file", text);
+  const uint64_t file = open("file", QTFS_OPEN_READ);
+  for (int i = 0; i < 100; i++) {
+    uint64_t offset = random() % text.size();
+    if (i % 4)
+      offset &= ~uint64_t{4095};
+    const auto count = static_cast<uint32_t>(65536 + random() % (1 << 20));
+    const auto got = client_.read(file, offset, count);
+    ASSERT_EQ(0, got.err());
+    ASSERT_TRUE(*got == text.substr(offset, std::min(count, client_.io_max()))) << offset;
+  }
+  EXPECT_LT(0u, stat_of(&Stats::spliced));
+  EXPECT_EQ("", *client_.read(file, 4 << 20, 65536));
+}
+
+// A reader that takes its time, and one that goes in the middle of it.
+TEST_F(Ops, BulkReadsInFlightHoldNobodyUp) {
+  const std::string text(1 << 20, 'b');
+  dir_.write("file", text);
+  Client slow;
+  connect(slow);
+  const auto opened = slow.open(lookup_by(slow, "file"), QTFS_OPEN_READ);
+  ASSERT_EQ(0, opened.err());
+  const qtfs_wire_read body{opened->open, 0, htole32(1 << 20), 0};
+  std::vector<uint64_t> tags;
+  for (int i = 0; i < 40; i++)
+    tags.push_back(*slow.send(QTFS_OP_READ, bytes_of(body)));
+  for (int i = 0; i < 20; i++)
+    EXPECT_EQ(text, *client_.read(open("file", QTFS_OPEN_READ), 0, 1 << 20));
+  for (size_t i = 0; i < tags.size() / 2; i++) {
+    const auto answer = slow.wait(tags[i]);
+    ASSERT_EQ(0, answer.err());
+    EXPECT_EQ(text, answer->text());
+  }
+  slow.close();
+  while (engine_->sessions() != 1)
+    usleep(1000);
+  EXPECT_EQ(0, client_.ping().err());
+}
+
+// What shrinks while it is read: fewer bytes, never others, and the frames stay whole.
+TEST_F(Ops, BulkReadsOfAFileThatShrinks) {
+  const std::string text(1 << 20, 's');
+  dir_.write("file", text);
+  const uint64_t file = open("file", QTFS_OPEN_READ);
+  std::atomic<bool> stop = false;
+  std::thread other([&] {
+    while (!stop) {
+      EXPECT_EQ(0, truncate(dir_.path("file").c_str(), 70000));
+      EXPECT_EQ(0, truncate(dir_.path("file").c_str(), 1 << 20));
+    }
+  });
+  for (int i = 0; i < 200; i++) {
+    const auto got = client_.read(file, 0, 1 << 20);
+    EXPECT_EQ(0, got.err());
+    EXPECT_LE(70000u, got->size());
+    EXPECT_EQ(std::string::npos, got->find_first_not_of(std::string_view("s\0", 2)));
+  }
+  stop = true;
+  other.join();
 }
 
 TEST_F(Ops, WritesThatDoNotFitSayWhy) {
