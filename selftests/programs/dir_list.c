@@ -5,7 +5,7 @@
 
 #include "common.h"
 
-#define ENTRIES 5000
+#define ENTRIES 2000
 
 struct dent {
 	unsigned long long ino;
@@ -60,7 +60,7 @@ static unsigned int not_once(unsigned int step)
 	return bad;
 }
 
-#define MAKE "cd %s && seq -f e%%.0f 1 5000 | xargs touch"
+#define MAKE "cd %s && seq -f e%%.0f 1 2000 | xargs touch"
 
 TEST_F_TIMEOUT(tree, complete, 200)
 {

@@ -131,6 +131,7 @@ static int answer_read(unsigned long long offset)
 	struct qtfs_wire_read_rep *rep = add(sizeof(*rep));
 
 	reply.read = rep;
+	rep->flags = htole32(QTFS_READ_EOF);
 	if (offset >= 5)
 		return 0;
 	rep->count = htole32(5 - offset);

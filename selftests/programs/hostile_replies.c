@@ -61,6 +61,7 @@ static void odd_ids(struct reply *r)		{ r->attr->uid = r->attr->gid = 0xffffffff
 static void odd_device(struct reply *r)		{ r->attr->rdev_major = r->attr->rdev_minor = 0xffffffff; r->attr->type = htole32(QTFS_TYPE_CHR); }
 static void odd_blksize(struct reply *r)	{ r->attr->blksize = htole32(3); }
 static void read_lies(struct reply *r)		{ r->read->count = htole32(4000); }
+static void read_stops(struct reply *r)		{ r->read->flags = 0; r->read->count = htole32(2); r->payload = 2; }
 static void link_with_nul(struct reply *r)	{ r->bytes[r->body + 1] = 0; }
 static void link_empty(struct reply *r)		{ r->payload = 0; }
 
@@ -264,6 +265,7 @@ EVIL(now_a_dir, OPEN, do_cat, ESTALE);
 EVIL(nanoseconds, OPEN, do_cat, EPROTO);
 EVIL(read_lies, READ, do_direct, EPROTO);
 EVIL(read_lies, READ, do_cat, CALM);
+EVIL(read_stops, READ, do_cat, EIO);	/* not zeros for the rest */
 EVIL(link_with_nul, READLINK, do_readlink, CALM);
 EVIL(link_empty, READLINK, do_readlink, EPROTO);
 EVIL(mode_bits, LOOKUP, do_lstat_link, EPROTO);
