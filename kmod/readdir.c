@@ -134,12 +134,10 @@ forget:
 			le64_to_cpu(v->entry->stamp));
 }
 
-static int dir_fill(struct file *file, struct dir_context *ctx)
+static int dir_fill(struct file *file, bool plus)
 {
 	struct inode *dir = file_inode(file);
 	struct qtfs_open *open = qtfs_open_of(file);
-	bool plus = test_and_clear_bit(QTFS_INODE_LIST_PLUS,
-				       &qtfs_i(dir)->state);
 	struct qtfs_wire_readdir body = {
 		.open	  = cpu_to_le64(open->release.open),
 		.cookie	  = cpu_to_le64(open->cookie),
@@ -158,7 +156,7 @@ static int dir_fill(struct file *file, struct dir_context *ctx)
 	};
 	int err;
 
-	if ((plus || !open->cookie) && !qtfs_is_synthetic(dir))
+	if (plus && !qtfs_is_synthetic(dir))
 		body.flags = cpu_to_le32(QTFS_READDIR_PLUS);
 	dir_drop_rest(open);
 	open->dir_clock = qtfs_clock(dir->i_sb);
@@ -209,9 +207,17 @@ static int dir_emit_buffered(struct file *file, struct dir_context *ctx,
 static int qtfs_iterate(struct file *file, struct dir_context *ctx)
 {
 	struct qtfs_open *open = qtfs_open_of(file);
-	bool full = false;
+	bool full = false, plus;
 	int err;
 
+	/*
+	 * With attributes at first, and then as long as somebody looks at
+	 * them. Who reads many names at once has had no occasion before the
+	 * call is over.
+	 */
+	plus = test_and_clear_bit(QTFS_INODE_LIST_PLUS,
+				  &qtfs_i(file_inode(file))->state) ||
+	       ctx->pos <= DIR_FIRST;
 	if (!dir_emit_dots(file, ctx))
 		return 0;
 	if (ctx->pos != open->dir_pos) {	/* rewinddir, seekdir */
@@ -228,7 +234,7 @@ static int qtfs_iterate(struct file *file, struct dir_context *ctx)
 			return err;
 		if (open->dir_eof)
 			return 0;
-		err = dir_fill(file, ctx);
+		err = dir_fill(file, plus);
 		if (err)
 			return err;
 	}

@@ -20,6 +20,7 @@
 /*
  * Contiguous folios on their way into one WRITE.
  * @closing: RELEASE may travel with the last one
+ * @latest: the request that was sent last, with a reference; NULL: none
  */
 struct wb_batch {
 	struct inode *inode;
@@ -31,7 +32,7 @@ struct wb_batch {
 	unsigned int max;
 	loff_t pos;
 	size_t len;
-	unsigned int sent;
+	struct qtfs_req *latest;
 };
 
 static void wb_inode_put(struct inode *inode)
@@ -181,7 +182,7 @@ static bool wb_may_close(const struct wb_batch *b, bool last)
 	struct qtfs_inode *qi = qtfs_i(b->inode);
 	bool may = false;
 
-	if (!last || b->sent || !b->closing)
+	if (!last || b->latest || !b->closing)
 		return false;
 	spin_lock(&qi->lock);
 	if (refcount_read(&b->open->ref) == 2) {	/* file's and batch's */
@@ -223,7 +224,10 @@ static int wb_flush_batch(struct wb_batch *b, bool last)
 	qtfs_open_get(b->open);
 	atomic_inc(&qi->writeback);
 	b->bvec = NULL;
-	b->sent++;
+	if (b->latest)
+		qtfs_req_put(b->latest);
+	qtfs_req_get(req);
+	b->latest = req;
 
 	err = qtfs_submit(b->open->session, req, b->open->cred, true);
 	if (err) {
@@ -286,8 +290,9 @@ static int wb_folio(struct folio *folio, struct writeback_control *wbc,
 	return 0;
 }
 
+/* @latest: where to leave the last request, for its caller to put; or NULL */
 static int wb_run(struct address_space *mapping, struct writeback_control *wbc,
-		  struct qtfs_open *closing)
+		  struct qtfs_open *closing, struct qtfs_req **latest)
 {
 	struct wb_batch b = {
 		.inode	 = mapping->host,
@@ -312,13 +317,17 @@ static int wb_run(struct address_space *mapping, struct writeback_control *wbc,
 	last = wb_flush_batch(&b, true);
 	kfree(b.bvec);
 	qtfs_open_put(b.open);
+	if (latest)
+		*latest = b.latest;
+	else if (b.latest)
+		qtfs_req_put(b.latest);
 	return err ?: last;
 }
 
 int qtfs_writepages(struct address_space *mapping,
 		    struct writeback_control *wbc)
 {
-	return wb_run(mapping, wbc, NULL);
+	return wb_run(mapping, wbc, NULL, NULL);
 }
 
 static int wb_wait(struct inode *inode)
@@ -338,6 +347,8 @@ int qtfs_flush_pages(struct inode *inode, struct qtfs_open *closing)
 		.nr_to_write	= LONG_MAX,
 		.range_end	= LLONG_MAX,
 	};
+	struct qtfs_session *session = qtfs_session(inode->i_sb);
+	struct qtfs_req *latest = NULL;
 	int err;
 
 	if (!mapping_tagged(mapping, PAGECACHE_TAG_DIRTY) &&
@@ -346,9 +357,13 @@ int qtfs_flush_pages(struct inode *inode, struct qtfs_open *closing)
 	/* Before writepages waits for each folio, unkillably. */
 	err = wb_wait(inode);
 	if (!err)
-		err = qtfs_chan_wait_up(qtfs_session(inode->i_sb)->chan);
+		err = qtfs_chan_wait_up(session->chan);
 	if (!err)
-		err = wb_run(mapping, &wbc, closing);
+		err = wb_run(mapping, &wbc, closing, &latest);
+	if (!err && latest)
+		err = qtfs_help(session, latest);
+	if (latest)
+		qtfs_req_put(latest);
 	if (!err)
 		err = wb_wait(inode);
 	return err;
