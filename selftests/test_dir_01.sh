@@ -102,7 +102,7 @@ expect_output text cat "$DIR/moved/f"
 begin "a listing brings the attributes of many along"
 on_host "mkdir $SRV/many; cd $SRV/many; seq 1500 | xargs touch"
 lookups() {
-	qtinfo --json stats "$MNT" | jq '[.ops[] | select(.name == "lookup").calls] | add // 0'
+	qtinfo --json stats "$MNT" | jq '[.operations[] | select(.operation == "lookup").calls] | add // 0'
 }
 before=$(lookups)
 expect_output 1500 sh -c "find '$DIR/many' -type f -size 0 | wc -l"
