@@ -303,7 +303,7 @@ FIXTURE_TEARDOWN(engine)
 	waitpid(self->pid, NULL, 0);
 	EXPECT_EQ(0, umount2(self->dir, MNT_FORCE)) TH_LOG("%m");
 	/* A lookup may still have been under way in the one that was killed. */
-	EXPECT_GT(5, now() - start) TH_LOG("slow to unmount");
+	EXPECT_GT(60, now() - start) TH_LOG("slow to unmount");
 	rmdir(self->dir);
 }
 
@@ -332,19 +332,19 @@ TEST_F(engine, reply)
 		_exit(chdir(self->dir) ? 200 : variant->act());
 
 	if (variant->want == DEAD || variant->want == LOST) {
-		end = now() + 10;
+		end = now() + 60;
 		while (!lost(self->dir) && now() < end)
 			nap_ms(50);
 		EXPECT_TRUE(lost(self->dir)) TH_LOG("connection goes on");
 		EXPECT_EQ(variant->want == DEAD, protocol_errors(self->dir));
 		kill(pid, SIGKILL);
-		EXPECT_TRUE(ends_within(pid, 2, &status)) TH_LOG("unkillable");
+		EXPECT_TRUE(ends_within(pid, 60, &status)) TH_LOG("unkillable");
 		return;
 	}
-	if (!ends_within(pid, variant->want == ENDLESS ? 2 : 15, &status)) {
+	if (!ends_within(pid, variant->want == ENDLESS ? 2 : 90, &status)) {
 		EXPECT_EQ(ENDLESS, variant->want) TH_LOG("no end");
 		kill(pid, SIGKILL);
-		EXPECT_TRUE(ends_within(pid, 2, &status)) TH_LOG("unkillable");
+		EXPECT_TRUE(ends_within(pid, 60, &status)) TH_LOG("unkillable");
 		return;
 	}
 	EXPECT_TRUE(WIFEXITED(status));

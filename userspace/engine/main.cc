@@ -7,6 +7,7 @@
 
 #include <CLI/CLI.hpp>
 #include <cstdio>
+#include <exception>
 
 #include "engine/engine.hh"
 #include "lib/config.hh"
@@ -142,9 +143,7 @@ int serve(const qtfs::Config& config) {
   return 0;
 }
 
-}  // namespace
-
-int main(int argc, char** argv) {
+int run(int argc, char** argv) {
   CLI::App app{"Serves directories of this machine to qtfs clients."};
   Options options;
   describe(app, options);
@@ -163,4 +162,15 @@ int main(int argc, char** argv) {
   if (geteuid() != 0)
     return fail("must be started as root: it acts as the users of its clients");
   return serve(config);
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  try {
+    return run(argc, argv);
+  } catch (const std::exception& error) {
+    std::fprintf(stderr, "engine: %s\n", error.what());
+    return 1;
+  }
 }
