@@ -231,6 +231,7 @@ void Ring::recycle(int id) {
 }
 
 void Ring::complete(uint64_t data, int result, unsigned flags) {
+  // NOLINTNEXTLINE(performance-no-int-to-ptr): as it was given to the kernel
   auto* op = reinterpret_cast<RingOp*>(static_cast<uintptr_t>(data));
   if (result == -ENOBUFS)
     out_of_buffers_.fetch_add(1, std::memory_order_relaxed);

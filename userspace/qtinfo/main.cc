@@ -29,24 +29,17 @@ size_t output_width() {
   return width_of_files;
 }
 
-int run(const std::function<Tree()>& command, bool json) {
-  try {
-    const Tree tree = command();
-    std::cout << (json ? qtfs::qtinfo::render_json(tree)
-                       : qtfs::qtinfo::render_text(tree, output_width()))
-              << std::flush;
-    if (std::cout)
-      return 0;
-    std::cerr << "qtinfo: cannot write the output\n";
-  } catch (const std::exception& error) {
-    std::cerr << "qtinfo: " << error.what() << "\n";
-  }
+int print(const Tree& tree, bool json) {
+  std::cout << (json ? qtfs::qtinfo::render_json(tree)
+                     : qtfs::qtinfo::render_text(tree, output_width()))
+            << std::flush;
+  if (std::cout)
+    return 0;
+  std::cerr << "qtinfo: cannot write the output\n";
   return exit_failure;
 }
 
-}  // namespace
-
-int main(int argc, char** argv) {
+int run(int argc, char** argv) {
   CLI::App app{"Looks into the qtfs client of this machine, and tunes it.", "qtinfo"};
   app.set_version_flag("--version", "qtinfo " QTFS_VERSION);
   app.require_subcommand(1);
@@ -80,5 +73,16 @@ int main(int argc, char** argv) {
   } catch (const CLI::ParseError& error) {
     return app.exit(error) == 0 ? 0 : exit_usage;
   }
-  return run(command, json);
+  return print(command(), json);
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  try {
+    return run(argc, argv);
+  } catch (const std::exception& error) {
+    std::cerr << "qtinfo: " << error.what() << "\n";
+    return exit_failure;
+  }
 }
