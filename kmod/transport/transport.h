@@ -7,6 +7,7 @@
 #define QTFS_TRANSPORT_H
 
 #include <linux/socket.h>
+#include <linux/timer.h>
 #include <linux/types.h>
 #include <linux/uio.h>
 #include <linux/wait.h>
@@ -28,6 +29,11 @@ struct qtfs_endpoint {
 	int addr_len;
 };
 
+/* Bits of qtfs_link.flags. */
+enum {
+	QTFS_LINK_FULL,
+};
+
 /**
  * struct qtfs_link - one connection, owned by a channel
  * @trans: whose link this is; set by the channel
@@ -39,6 +45,8 @@ struct qtfs_endpoint {
  * @connected: stream transports: the connection was made, if only for a moment
  * @splice: stream transports: the socket takes references to folios
  * @room: stream transports: whether the socket's news of free space are some
+ * @flags: stream transports: QTFS_LINK_FULL: a send found no room
+ * @retry: vsock: sends again what found no memory
  * @sock: stream transports: the socket
  * @saved: stream transports: the socket's own callbacks
  */
@@ -51,6 +59,8 @@ struct qtfs_link {
 	bool connected;
 	bool splice;
 	bool (*room)(struct qtfs_link *link);
+	unsigned long flags;
+	struct timer_list retry;
 	struct socket *sock;
 	struct {
 		void (*data_ready)(struct sock *sk);
@@ -99,8 +109,12 @@ struct qtfs_transport {
 };
 
 extern const struct qtfs_transport qtfs_tcp_transport;
+extern const struct qtfs_transport qtfs_vsock_transport;
 
 /* The built-in transport of that name, or NULL. */
 const struct qtfs_transport *qtfs_transport_find(const char *name);
+
+/* Their names, for a message; @size is enough for all. */
+void qtfs_transport_names(char *buf, size_t size);
 
 #endif /* QTFS_TRANSPORT_H */
