@@ -5,6 +5,7 @@
 #include <linux/kernel.h>
 #include <linux/module.h>
 #include <linux/string.h>
+#include <linux/vm_sockets.h>
 
 #include "chan.h"
 #include "inode.h"
@@ -13,6 +14,7 @@
 #include "netlink.h"
 #include "req.h"
 #include "super.h"
+#include "transport/transport.h"
 
 #define CREATE_TRACE_POINTS
 #include "trace.h"
@@ -23,8 +25,13 @@ const char *const qtfs_log_level_names[QTFS_LOG_NR] = {
 	"NONE", "ERROR", "WARN", "INFO", "DEBUG"
 };
 
-char *qtfs_param_server_ip = "127.0.0.1";
+static char default_ip[] = "127.0.0.1";
+static bool vsock_cid_given;
+
+char *qtfs_param_server_ip = default_ip;
 unsigned short qtfs_param_server_port = QTFS_DEFAULT_PORT;
+unsigned int qtfs_param_vsock_cid = VMADDR_CID_HOST;
+unsigned int qtfs_param_vsock_port = QTFS_DEFAULT_PORT;
 
 module_param_named(qtfs_server_ip, qtfs_param_server_ip, charp, 0444);
 MODULE_PARM_DESC(qtfs_server_ip,
@@ -32,6 +39,24 @@ MODULE_PARM_DESC(qtfs_server_ip,
 module_param_named(qtfs_server_port, qtfs_param_server_port, ushort, 0444);
 MODULE_PARM_DESC(qtfs_server_port,
 		 "server's port for mounts that name none (12345)");
+
+static int vsock_cid_set(const char *value, const struct kernel_param *kp)
+{
+	vsock_cid_given = true;
+	return param_set_uint(value, kp);
+}
+
+static const struct kernel_param_ops vsock_cid_ops = {
+	.set = vsock_cid_set,
+	.get = param_get_uint,
+};
+module_param_cb(qtfs_server_vsock_cid, &vsock_cid_ops, &qtfs_param_vsock_cid,
+		0444);
+MODULE_PARM_DESC(qtfs_server_vsock_cid,
+		 "server's CID for vsock mounts that name none (2); given without qtfs_server_ip, mounts that name neither server nor channel use vsock");
+module_param_named(qtfs_server_vsock_port, qtfs_param_vsock_port, uint, 0444);
+MODULE_PARM_DESC(qtfs_server_vsock_port,
+		 "server's port for vsock mounts that name none (12345)");
 
 static int log_level_set(const char *value, const struct kernel_param *kp)
 {
@@ -80,11 +105,47 @@ static int check_params(void)
 		pr_err("qtfs: qtfs_server_port=0 is not a port\n");
 		return -EINVAL;
 	}
+	if (qtfs_param_vsock_cid == VMADDR_CID_ANY) {
+		pr_err("qtfs: qtfs_server_vsock_cid=%u is not the CID of a machine\n",
+		       qtfs_param_vsock_cid);
+		return -EINVAL;
+	}
+	if (!qtfs_param_vsock_port ||
+	    qtfs_param_vsock_port == VMADDR_PORT_ANY) {
+		pr_err("qtfs: qtfs_server_vsock_port=%u is not a port\n",
+		       qtfs_param_vsock_port);
+		return -EINVAL;
+	}
+	if (vsock_cid_given && !qtfs_transport_find("vsock")) {
+		pr_err("qtfs: qtfs_server_vsock_cid=%u: this kernel has no vsock\n",
+		       qtfs_param_vsock_cid);
+		return -EINVAL;
+	}
 	return 0;
+}
+
+void qtfs_default_server(const struct qtfs_transport *trans,
+			 struct qtfs_server *def)
+{
+	const struct qtfs_transport *vsock = qtfs_transport_find("vsock");
+	bool prefer_vsock = vsock_cid_given &&
+			    qtfs_param_server_ip == default_ip;
+
+	def->trans = trans ?: prefer_vsock ? vsock : &qtfs_tcp_transport;
+	if (def->trans == vsock) {
+		snprintf(def->address, sizeof(def->address), "%u",
+			 qtfs_param_vsock_cid);
+		def->port = qtfs_param_vsock_port;
+	} else {
+		strscpy(def->address, qtfs_param_server_ip,
+			sizeof(def->address));
+		def->port = qtfs_param_server_port;
+	}
 }
 
 static int __init qtfs_init(void)
 {
+	struct qtfs_server def;
 	int err;
 
 	err = check_params();
@@ -105,8 +166,9 @@ static int __init qtfs_init(void)
 	err = qtfs_super_init();	/* last: from here on users arrive */
 	if (err)
 		goto out_exit_netlink;
-	qtfs_info("version %s, server %s port %u\n", QTFS_VERSION,
-		  qtfs_param_server_ip, qtfs_param_server_port);
+	qtfs_default_server(NULL, &def);
+	qtfs_info("version %s, server %s port %u over %s\n", QTFS_VERSION,
+		  def.address, def.port, def.trans->name);
 	return 0;
 
 out_exit_netlink:

@@ -115,7 +115,9 @@ static u32 qtfs_nl_mounts(struct net *net)
 static int qtfs_nl_put_status(struct sk_buff *msg, struct net *net)
 {
 	const char *ip = qtfs_param_server_ip;
+	struct qtfs_server def;
 
+	qtfs_default_server(NULL, &def);
 	if (nla_put_string(msg, QTFS_A_STATUS_VERSION, QTFS_VERSION) ||
 	    nla_put_u32(msg, QTFS_A_STATUS_PROTOCOL, QTFS_WIRE_VERSION) ||
 	    (ip && *ip &&
@@ -124,7 +126,12 @@ static int qtfs_nl_put_status(struct sk_buff *msg, struct net *net)
 			READ_ONCE(qtfs_param_server_port)) ||
 	    nla_put_u32(msg, QTFS_A_STATUS_LOG_LEVEL,
 			READ_ONCE(qtfs_log_level)) ||
-	    nla_put_u32(msg, QTFS_A_STATUS_MOUNTS, qtfs_nl_mounts(net)))
+	    nla_put_u32(msg, QTFS_A_STATUS_MOUNTS, qtfs_nl_mounts(net)) ||
+	    nla_put_string(msg, QTFS_A_STATUS_CHANNEL, def.trans->name) ||
+	    nla_put_u32(msg, QTFS_A_STATUS_SERVER_VSOCK_CID,
+			qtfs_param_vsock_cid) ||
+	    nla_put_u32(msg, QTFS_A_STATUS_SERVER_VSOCK_PORT,
+			qtfs_param_vsock_port))
 		return -EMSGSIZE;
 	return 0;
 }

@@ -243,6 +243,12 @@ static int greeting_connect(struct greeting *g)
 				     "connection refused: no engine listens there");
 	case -ETIMEDOUT:
 		return greeting_fail(g, err, "no answer within the connect timeout");
+	case -EAFNOSUPPORT:
+		return greeting_fail(g, err,
+				     "this kernel has no sockets for such addresses");
+	case -ENODEV:
+		return greeting_fail(g, err,
+				     "no device of this machine leads there");
 	case -ECONNRESET:
 		return greeting_fail(g, -EPROTO,
 			"what listens there does not speak the qtfs protocol");

@@ -45,8 +45,10 @@ struct mount_ctx {
 	struct qtfs_options opts;
 	char *server;
 	char *path;
-	u16 port;
+	u32 port;
+	bool has_port;
 	const struct qtfs_transport *trans;
+	const struct qtfs_transport *source_trans;
 	void *psk;
 	size_t psk_len;
 	struct net *net;
@@ -99,28 +101,59 @@ static int replace_string(char **to, const char *from, size_t len)
 }
 
 /*
- * "PATH", "ADDRESS:PATH" or "[ADDRESS]:PATH"; the path is absolute. Anything
- * else is the mistake of a user, who is told so.
+ * What follows "CHANNEL:". A name before ":/" is an address, even if a channel
+ * is called so.
+ */
+static const char *parse_source_trans(struct mount_ctx *ctx, const char *source)
+{
+	const char *end = strchr(source, ':');
+	char name[8];
+
+	if (!end || end[1] == '/' || end - source >= sizeof(name))
+		return source;
+	strscpy(name, source, end - source + 1);
+	ctx->source_trans = qtfs_transport_find(name);
+	return ctx->source_trans ? end + 1 : source;
+}
+
+/*
+ * "PATH", "ADDRESS:PATH" or "[ADDRESS]:PATH", before the latter two a channel;
+ * the path is absolute. Anything else is the mistake of a user, who is told so.
  */
 static int parse_source(struct fs_context *fc, const char *source)
 {
 	struct mount_ctx *ctx = fc->fs_private;
-	const char *path = strstr(source, ":/"), *addr = source;
+	const char *addr, *path;
 	size_t len;
 	int err;
 
 	if (source[0] == '/')
 		return replace_string(&ctx->path, source, strlen(source));
-	if (!path || path == source)
-		return mount_invalid(fc, "source '%s' is neither /PATH nor ADDRESS:/PATH",
+	addr = parse_source_trans(ctx, source);
+	path = strstr(addr, ":/");
+	if (!path || path == addr)
+		return mount_invalid(fc, "source '%s' is neither /PATH nor ADDRESS:/PATH nor CHANNEL:ADDRESS:/PATH",
 			      source);
-	len = path - source;
+	len = path - addr;
 	if (addr[0] == '[' && addr[len - 1] == ']') {
 		addr++;
 		len -= 2;
 	}
 	err = replace_string(&ctx->server, addr, len);
 	return err ?: replace_string(&ctx->path, path + 1, strlen(path + 1));
+}
+
+static int parse_trans(struct fs_context *fc, const char *name)
+{
+	struct mount_ctx *ctx = fc->fs_private;
+	char names[32];
+
+	ctx->trans = qtfs_transport_find(name);
+	if (ctx->trans)
+		return 0;
+	qtfs_transport_names(names, sizeof(names));
+	return mount_invalid(fc, "trans=%s is not known; there is: %s", name,
+			     names);
 }
 
 static int parse_io(struct fs_context *fc, const char *name, u32 value, u32 *to)
@@ -195,17 +228,11 @@ static int parse_param(struct fs_context *fc, struct fs_parameter *param)
 		return replace_string(&ctx->server, param->string,
 				      strlen(param->string));
 	case OPT_PORT:
-		if (!result.uint_32 || result.uint_32 > 65535)
-			return mount_invalid(fc, "port=%u is not between 1 and 65535",
-				      result.uint_32);
 		ctx->port = result.uint_32;
+		ctx->has_port = true;
 		return 0;
 	case OPT_TRANS:
-		ctx->trans = qtfs_transport_find(param->string);
-		if (!ctx->trans)
-			return mount_invalid(fc, "trans=%s is not known; there is: tcp",
-				      param->string);
-		return 0;
+		return parse_trans(fc, param->string);
 	case OPT_SYMLINKS:
 		opts->symlinks = result.uint_32;
 		return 0;
@@ -429,6 +456,34 @@ static int fill_super(struct super_block *sb, struct fs_context *fc)
 	return sb->s_root ? 0 : -ENOMEM;
 }
 
+/* The channel and the address, from the source, the options, the module. */
+static int ctx_endpoint(struct fs_context *fc, struct mount_ctx *ctx,
+			struct qtfs_endpoint *to)
+{
+	const struct qtfs_transport *trans = ctx->source_trans ?: ctx->trans;
+	struct qtfs_server def;
+	const char *server;
+	u32 port;
+
+	if (ctx->trans && trans != ctx->trans)
+		return mount_invalid(fc, "the source names channel %s, the option trans= %s",
+				     trans->name, ctx->trans->name);
+	if (!trans && ctx->server)
+		trans = &qtfs_tcp_transport;
+	qtfs_default_server(trans, &def);
+	server = ctx->server ?: def.address;
+	port = ctx->has_port ? ctx->port : def.port;
+
+	to->trans = def.trans;
+	if (!port || port > to->trans->port_max)
+		return mount_invalid(fc, "port=%u is not between 1 and %u",
+				     port, to->trans->port_max);
+	if (to->trans->parse(to, server, port))
+		return mount_invalid(fc, "server '%s' is not %s", server,
+				     to->trans->address);
+	return 0;
+}
+
 static int ctx_connect(struct fs_context *fc, struct mount_ctx *ctx)
 {
 	struct qtfs_session_params p = {
@@ -440,16 +495,14 @@ static int ctx_connect(struct fs_context *fc, struct mount_ctx *ctx)
 		.timeout = HZ * ctx->opts.connect_timeout,
 		.io_max	 = max3(ctx->opts.rsize, ctx->opts.wsize, DEFAULT_IO),
 	};
-	const char *server = ctx->server ?: qtfs_param_server_ip;
+	int err;
 
-	p.to.trans = ctx->trans;
-	if (ctx->trans->parse(&p.to, server, ctx->port))
-		return mount_invalid(fc, "server '%s' is not an IP address",
-			      server);
+	err = ctx_endpoint(fc, ctx, &p.to);
+	if (err)
+		return err;
 	ctx->session = qtfs_session_open(&p);
 	if (IS_ERR(ctx->session)) {
-		int err = PTR_ERR(ctx->session);
-
+		err = PTR_ERR(ctx->session);
 		ctx->session = NULL;
 		if (p.why[0])
 			mount_error(fc, "%s", p.why);
@@ -527,8 +580,6 @@ static int init_fs_context(struct fs_context *fc)
 	if (!ctx)
 		return -ENOMEM;
 	ctx->net = get_net(current->nsproxy->net_ns);
-	ctx->trans = &qtfs_tcp_transport;
-	ctx->port = qtfs_param_server_port;
 	ctx->opts = (struct qtfs_options){
 		.rsize = DEFAULT_IO,
 		.wsize = DEFAULT_IO,

@@ -324,10 +324,15 @@ qtfs_umount() {
 	umount "$@" "$MNT"
 }
 
+# What the engine of the lab listens on beside TCP.
+engine_channel() {
+	[ "${QTFS_CHANNEL-}" != vsock ] || echo "--listen vsock:any:$ENGINE_PORT"
+}
+
 engine_start() {
 	on_host "
 		ulimit -n 524288
-		setsid $QTFS_BUILD/engine 4096 16 --insecure \
+		setsid $QTFS_BUILD/engine 4096 16 --insecure $(engine_channel) \
 			--listen 0.0.0.0:$ENGINE_PORT $* \
 			</dev/null >>/run/qtfs-engine.log 2>&1 &
 		echo \$! >/run/qtfs-engine.pid

@@ -44,6 +44,7 @@ begin "values that are not among the words are named"
 refused "symlinks" / symlinks=maybe
 refused "trans=pigeon|pigeon" / trans=pigeon
 refused "trans=|pigeon" "pigeon:$QTFS_HOST_IP:/"
+refused "channel tcp.*trans= vsock" "tcp:$QTFS_HOST_IP:/" trans=vsock
 
 begin "sources that are none"
 refused "source|nowhere" nowhere

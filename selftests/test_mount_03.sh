@@ -75,7 +75,9 @@ expect_ok ls "$OTHER/deep"
 
 begin "no way out of the export: not by links, nor by .."
 expect_status 1 test -e "$OTHER/leak/secret"
-expect_status 1 test -e "$OTHER/leak-abs/secret"
+# Where one machine is both ends, the target's name means the same file.
+[ "$QTFS_HOST_IP" = "$QTFS_CLIENT_IP" ] ||
+	expect_status 1 test -e "$OTHER/leak-abs/secret"
 expect_output "$OTHER" sh -c "cd $OTHER/deep/../ && pwd -P"
 expect_ok umount "$OTHER"
 

@@ -79,11 +79,35 @@ expect_status 1 insmod "$QTFS_KO" qtfs_server_ip=10.0.0.300
 log | grep -q "10.0.0.300" || fail "not named: $(log)"
 expect_status 1 insmod "$QTFS_KO" qtfs_server_ip=filer
 
+begin "nor with a CID or a vsock port that is none"
+expect_status 1 insmod "$QTFS_KO" qtfs_server_vsock_cid=4294967295
+log | grep -q "qtfs_server_vsock_cid=4294967295" || fail "not named: $(log)"
+expect_status 1 insmod "$QTFS_KO" qtfs_server_vsock_cid=host
+expect_status 1 insmod "$QTFS_KO" qtfs_server_vsock_port=0
+log | grep -q "qtfs_server_vsock_port=0" || fail "not named: $(log)"
+expect_status 1 insmod "$QTFS_KO" qtfs_server_vsock_port=4294967296
+
 begin "nor with a port that is none"
 expect_status 1 insmod "$QTFS_KO" qtfs_server_port=0
 log | grep -q "qtfs_server_port=0" || fail "not named: $(log)"
 expect_status 1 insmod "$QTFS_KO" qtfs_server_port=70000
 expect_status 1 grep -q '^qtfs ' /proc/modules
+
+begin "a CID stands for vsock, unless there is an address too"
+expect_ok insmod "$QTFS_KO"
+expect_match "^channel: +tcp" qtinfo status
+expect_match "^server vsock cid: +2" qtinfo status
+expect_output 12345 cat $PARAMS/qtfs_server_vsock_port
+expect_ok rmmod qtfs
+expect_ok insmod "$QTFS_KO" qtfs_server_vsock_cid=5 qtfs_server_vsock_port=99999
+expect_match "^channel: +vsock" qtinfo status
+expect_match "^server vsock cid: +5" qtinfo status
+expect_output 444 stat -c %a $PARAMS/qtfs_server_vsock_cid
+expect_output 99999 cat $PARAMS/qtfs_server_vsock_port
+expect_ok rmmod qtfs
+expect_ok insmod "$QTFS_KO" qtfs_server_vsock_cid=5 qtfs_server_ip=10.0.0.1
+expect_match "^channel: +tcp" qtinfo status
+expect_ok rmmod qtfs
 
 begin "loads again, with an address of the other family too"
 expect_ok insmod "$QTFS_KO" qtfs_server_ip=::1

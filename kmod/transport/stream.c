@@ -5,8 +5,12 @@
  * Every call is MSG_DONTWAIT: tcp_recvmsg() returns on any pending signal and
  * a signalled send leaves half a frame, so the waiting is the channel's. The
  * socket's callbacks tell it when to go on.
+ *
+ * Writeback sends and receives, so reclaim must not come back to us: what TCP
+ * allocates follows sk_allocation, what vsock does follows the task alone.
  */
 #include <linux/net.h>
+#include <linux/sched/mm.h>
 #include <linux/sched/signal.h>
 #include <net/sock.h>
 #include <net/tcp_states.h>
@@ -33,7 +37,7 @@ static void stream_write_space(struct sock *sk)
 	link = sk->sk_user_data;
 	if (link) {
 		link->saved.write_space(sk);
-		if (sk_stream_is_writeable(sk))
+		if (link->room(link))
 			link->writable(link);
 	}
 	read_unlock_bh(&sk->sk_callback_lock);
@@ -120,7 +124,6 @@ int qtfs_stream_connect(struct qtfs_link *link, struct socket *sock,
 
 	link->sock = sock;
 	init_waitqueue_head(&link->state_wq);
-	/* Writeback sends and receives: reclaim must not come back to us. */
 	sock->sk->sk_allocation = GFP_NOFS;
 	qtfs_sk_own_frag(sock->sk);
 	stream_hook(link);
@@ -139,14 +142,17 @@ ssize_t qtfs_stream_send(struct qtfs_link *link, struct iov_iter *from,
 		.msg_flags = MSG_DONTWAIT | MSG_NOSIGNAL,
 		.msg_iter = *from,
 	};
+	unsigned int nofs;
 	ssize_t n;
 
 	if (more)
 		msg.msg_flags |= MSG_MORE;
 	/* Folios, held by their request until the socket let them go too. */
-	if (iov_iter_is_bvec(from))
+	if (link->splice && iov_iter_is_bvec(from))
 		msg.msg_flags |= QTFS_MSG_SPLICE_PAGES;
+	nofs = memalloc_nofs_save();
 	n = sock_sendmsg(link->sock, &msg);
+	memalloc_nofs_restore(nofs);
 	if (n > 0)
 		*from = msg.msg_iter;
 	return n;
@@ -155,9 +161,12 @@ ssize_t qtfs_stream_send(struct qtfs_link *link, struct iov_iter *from,
 ssize_t qtfs_stream_recv(struct qtfs_link *link, struct iov_iter *to)
 {
 	struct msghdr msg = { .msg_iter = *to };
+	unsigned int nofs;
 	ssize_t n;
 
+	nofs = memalloc_nofs_save();
 	n = sock_recvmsg(link->sock, &msg, MSG_DONTWAIT);
+	memalloc_nofs_restore(nofs);
 	/* A pending signal of the reading task is not the link's affair. */
 	if (n == -ERESTARTSYS || n == -EINTR)
 		return -EAGAIN;
@@ -177,7 +186,10 @@ bool qtfs_stream_pending(struct qtfs_link *link)
 
 void qtfs_stream_shutdown(struct qtfs_link *link)
 {
+	unsigned int nofs = memalloc_nofs_save();
+
 	kernel_sock_shutdown(link->sock, SHUT_RDWR);
+	memalloc_nofs_restore(nofs);
 }
 
 void qtfs_stream_close(struct qtfs_link *link)

@@ -13,7 +13,7 @@
 /* Enough for a large read and for the writes behind it. */
 #define TCP_BUFFER (4 << 20)
 
-static int tcp_parse(struct qtfs_endpoint *to, const char *addr, u16 port)
+static int tcp_parse(struct qtfs_endpoint *to, const char *addr, u32 port)
 {
 	char text[16];
 	int err;
@@ -46,6 +46,11 @@ static void tcp_configure(struct sock *sk)
 	release_sock(sk);
 }
 
+static bool tcp_room(struct qtfs_link *link)
+{
+	return sk_stream_is_writeable(link->sock->sk);
+}
+
 static bool tcp_peer_is_self(const struct sock *sk)
 {
 #if IS_ENABLED(CONFIG_IPV6)
@@ -67,6 +72,8 @@ static int tcp_open(struct qtfs_link *link, struct net *net,
 		return err;
 	qtfs_sk_hold_net(sock->sk);
 	tcp_configure(sock->sk);
+	link->splice = true;
+	link->room = tcp_room;
 
 	err = qtfs_stream_connect(link, sock, to, timeout);
 	if (err) {
@@ -79,6 +86,8 @@ static int tcp_open(struct qtfs_link *link, struct net *net,
 
 const struct qtfs_transport qtfs_tcp_transport = {
 	.name		= "tcp",
+	.address	= "an IP address",
+	.port_max	= U16_MAX,
 	.parse		= tcp_parse,
 	.print		= tcp_print,
 	.open		= tcp_open,

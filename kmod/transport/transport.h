@@ -7,6 +7,7 @@
 #define QTFS_TRANSPORT_H
 
 #include <linux/socket.h>
+#include <linux/timer.h>
 #include <linux/types.h>
 #include <linux/uio.h>
 #include <linux/wait.h>
@@ -28,6 +29,11 @@ struct qtfs_endpoint {
 	int addr_len;
 };
 
+/* Bits of qtfs_link.flags. */
+enum {
+	QTFS_LINK_FULL,
+};
+
 /**
  * struct qtfs_link - one connection, owned by a channel
  * @trans: whose link this is; set by the channel
@@ -37,6 +43,10 @@ struct qtfs_endpoint {
  * @state_wq: stream transports: woken by changes of the socket's state (its own
  *	queue wakes interruptible waiters only)
  * @connected: stream transports: the connection was made, if only for a moment
+ * @splice: stream transports: the socket takes references to folios
+ * @room: stream transports: whether the socket's news of free space are some
+ * @flags: stream transports: QTFS_LINK_FULL: a send found no room
+ * @retry: vsock: sends again what found no memory
  * @sock: stream transports: the socket
  * @saved: stream transports: the socket's own callbacks
  */
@@ -47,6 +57,10 @@ struct qtfs_link {
 	bool local;
 	wait_queue_head_t state_wq;
 	bool connected;
+	bool splice;
+	bool (*room)(struct qtfs_link *link);
+	unsigned long flags;
+	struct timer_list retry;
 	struct socket *sock;
 	struct {
 		void (*data_ready)(struct sock *sk);
@@ -57,8 +71,11 @@ struct qtfs_link {
 
 /**
  * struct qtfs_transport - how bytes travel to an engine
- * @name: as written in the mount option "trans="
- * @parse: fill @to from an address as text and a port; -EINVAL if it is none
+ * @name: as written in the mount option "trans=" and before a source
+ * @address: what an address has to be, for who wrote another thing
+ * @port_max: ports are from 1 to this one
+ * @parse: fill @to from an address as text and a port in that range; -EINVAL if
+ *	the text is no address
  * @print: write the address as text; returns as snprintf() does
  * @open: connect; sleeps, killably, @timeout jiffies at most; undone by @close
  * @send: take bytes off @from, advancing it; the number taken, -EAGAIN when
@@ -76,8 +93,10 @@ struct qtfs_link {
  */
 struct qtfs_transport {
 	const char *name;
+	const char *address;
+	u32 port_max;
 
-	int (*parse)(struct qtfs_endpoint *to, const char *addr, u16 port);
+	int (*parse)(struct qtfs_endpoint *to, const char *addr, u32 port);
 	int (*print)(const struct qtfs_endpoint *to, char *buf, size_t size);
 	int (*open)(struct qtfs_link *link, struct net *net,
 		    const struct qtfs_endpoint *to, long timeout);
@@ -90,8 +109,12 @@ struct qtfs_transport {
 };
 
 extern const struct qtfs_transport qtfs_tcp_transport;
+extern const struct qtfs_transport qtfs_vsock_transport;
 
 /* The built-in transport of that name, or NULL. */
 const struct qtfs_transport *qtfs_transport_find(const char *name);
+
+/* Their names, for a message; @size is enough for all. */
+void qtfs_transport_names(char *buf, size_t size);
 
 #endif /* QTFS_TRANSPORT_H */

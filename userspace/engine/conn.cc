@@ -5,6 +5,7 @@
 #include <ctime>
 
 #include "engine/dispatch.hh"
+#include "engine/listener.hh"
 #include "engine/worker.hh"
 #include "lib/log.hh"
 
@@ -27,7 +28,11 @@ uint64_t now_ns() {
 }  // namespace
 
 Conn::Conn(Worker& worker, UniqueFd fd, std::string peer)
-    : worker_(worker), fd_(std::move(fd)), peer_(std::move(peer)), handshake_(worker.door()) {
+    : worker_(worker),
+      fd_(std::move(fd)),
+      peer_(std::move(peer)),
+      handshake_(worker.door()),
+      waitall_(takes_waitall(fd_.get())) {
   rx_op_ = {[](void* self, const Completion& c) { static_cast<Conn*>(self)->on_recv(c); }, this};
   tx_op_ = {[](void* self, const Completion& c) { static_cast<Conn*>(self)->on_send(c); }, this};
 }
@@ -85,7 +90,7 @@ void Conn::arm() {
   Ring& ring = worker_.ring();
   if (bulk_) {
     rx_ = Rx::direct;
-    ring.recv_into(fd_.get(), {bulk_.tail(), expected_ - bulk_.size()}, true, rx_op_);
+    ring.recv_into(fd_.get(), {bulk_.tail(), expected_ - bulk_.size()}, waitall_, rx_op_);
   } else if (!ring.provided_buffers()) {
     rx_ = Rx::direct;
     if (!staging_)

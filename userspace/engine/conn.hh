@@ -80,6 +80,7 @@ class Conn {
   unsigned drain_age_ = 0;  // seconds since nothing more is taken
 
   RingOp rx_op_;
+  const bool waitall_;
   Rx rx_ = Rx::multishot;
   bool rx_armed_ = false;
   bool rx_cancelling_ = false;

@@ -135,14 +135,14 @@ Status Engine::start(std::string& error) {
     auto made = open_listener(address, error);
     if (!made)
       return made.status();
-    if (!made->loopback && psk_.empty() && !config_.insecure) {
+    if (!made->guarded && psk_.empty() && !config_.insecure) {
       error = fmt::format(
           "refusing to listen on {} without authentication: give --psk-file, or --insecure to let "
           "anyone who can connect act as any user",
           address);
       return Status::error(EPERM);
     }
-    if (!made->loopback && psk_.empty())
+    if (!made->guarded && psk_.empty())
       log::warning("INSECURE: whoever can connect to {} can act as any user of this machine",
                    address);
     log::info("listening on {} (port {})", address, made->port);

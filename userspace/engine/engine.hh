@@ -21,7 +21,7 @@ class Engine {
   // Stops accepting, finishes what runs, flushes answers; within @bound, then by force.
   void stop(std::chrono::milliseconds bound = std::chrono::seconds(5));
 
-  const std::vector<uint16_t>& ports() const { return ports_; }
+  const std::vector<uint32_t>& ports() const { return ports_; }
   void add_stats(Stats& sum);
   size_t sessions() { return sessions_.size(); }
   uint64_t node_fds() { return sessions_.budget().used.load(); }
@@ -38,7 +38,7 @@ class Engine {
   Pool pool_;
   Shared shared_;
   std::vector<std::unique_ptr<Worker>> workers_;
-  std::vector<uint16_t> ports_;
+  std::vector<uint32_t> ports_;
   bool stopped_ = false;
 };
 

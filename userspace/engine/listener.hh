@@ -11,14 +11,16 @@ namespace qtfs {
 
 struct Listening {
   UniqueFd fd;
-  uint16_t port = 0;
-  bool loopback = false;
+  uint32_t port = 0;
+  bool guarded = false;  // loopback or vsock: no network leads there
 };
 
-// "127.0.0.1:12345", "[::1]:12345". The error text says what is wrong.
+// "127.0.0.1:12345", "[::1]:12345", "vsock:any:12345", "vsock:2:12345"; a port 0 is any free one.
+// The error text says what is wrong.
 Result<Listening> open_listener(const std::string& address, std::string& error);
-// Whether an address is this machine's own only; false for what cannot be parsed.
-bool is_loopback(const std::string& address);
+// As it would be written for a listener.
 std::string peer_name(int fd);
+// Whether MSG_WAITALL may ask for any amount: of vsock, for no more than its buffer holds.
+bool takes_waitall(int fd);
 
 }  // namespace qtfs

@@ -49,7 +49,7 @@ void describe(CLI::App& app, Options& options) {
   app.add_option("entries", options.ring_entries, "Entries of each thread's ring [4096]");
   app.add_option("threads", options.threads, "Threads, each with a ring of its own [4]");
   app.add_option("-l,--listen", options.listen, "Address to listen on; may be repeated")
-      ->type_name("ADDR:PORT")
+      ->type_name("ADDR:PORT|vsock:CID:PORT")
       ->allow_extra_args(false);
   app.add_option("-e,--export", options.exports,
                  "Directory to export, ro: read-only, dev: devices may be opened; may be repeated")
@@ -58,9 +58,10 @@ void describe(CLI::App& app, Options& options) {
   app.add_option("-k,--psk-file", options.psk_file,
                  "File with the key that clients must know, readable by root only")
       ->type_name("FILE");
-  app.add_flag("--insecure", options.insecure,
-               "Listen beyond loopback without authentication: whoever can connect can act as "
-               "any user");
+  app.add_flag(
+      "--insecure", options.insecure,
+      "Listen beyond loopback and vsock without authentication: whoever can connect can act as "
+      "any user");
   app.add_option("-c,--config", options.config_file,
                  std::string("Configuration file [") + default_config + ", if it exists]")
       ->type_name("FILE");

@@ -5,6 +5,8 @@
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <sys/socket.h>
+// After sys/socket.h, which it needs.
+#include <linux/vm_sockets.h>
 
 namespace qtfs {
 
@@ -18,6 +20,18 @@ Status Client::connect(const std::string& host, uint16_t port) {
   const int one = 1;
   if (!fd_ || setsockopt(fd_.get(), IPPROTO_TCP, TCP_NODELAY, &one, sizeof(one)) < 0 ||
       ::connect(fd_.get(), reinterpret_cast<sockaddr*>(&address), sizeof(address)) < 0)
+    return Status::last();
+  epoch_ = 0;
+  return {};
+}
+
+Status Client::connect_vsock(unsigned cid, uint32_t port) {
+  sockaddr_vm address{};
+  address.svm_family = AF_VSOCK;
+  address.svm_cid = cid;
+  address.svm_port = port;
+  fd_.reset(socket(AF_VSOCK, SOCK_STREAM | SOCK_CLOEXEC, 0));
+  if (!fd_ || ::connect(fd_.get(), reinterpret_cast<sockaddr*>(&address), sizeof(address)) < 0)
     return Status::last();
   epoch_ = 0;
   return {};

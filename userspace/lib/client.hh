@@ -92,6 +92,7 @@ class Client {
   // --- connection
 
   Status connect(const std::string& host, uint16_t port);
+  Status connect_vsock(unsigned cid, uint32_t port);
   // HELLO, AUTH if @psk is given, SESSION new: everything up to ATTACH.
   Status start(std::string_view psk = {});
   // HELLO, AUTH, SESSION join of @other's session.

@@ -31,7 +31,7 @@ struct Limits {
 };
 
 struct Config {
-  std::vector<std::string> listen;  // ADDRESS:PORT
+  std::vector<std::string> listen;  // ADDRESS:PORT, vsock:CID:PORT
   unsigned ring_entries = 4096;
   unsigned threads = 4;
   bool insecure = false;

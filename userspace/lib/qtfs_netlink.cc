@@ -131,7 +131,10 @@ ModuleStatus Qtfs::status() {
           .server_ip = from.string(QTFS_A_STATUS_SERVER_IP),
           .server_port = from.number(QTFS_A_STATUS_SERVER_PORT).value_or(0),
           .log_level = from.number(QTFS_A_STATUS_LOG_LEVEL).value_or(0),
-          .mounts = from.number(QTFS_A_STATUS_MOUNTS).value_or(0)};
+          .mounts = from.number(QTFS_A_STATUS_MOUNTS).value_or(0),
+          .channel = from.string(QTFS_A_STATUS_CHANNEL).value_or(""),
+          .server_vsock_cid = from.number(QTFS_A_STATUS_SERVER_VSOCK_CID).value_or(0),
+          .server_vsock_port = from.number(QTFS_A_STATUS_SERVER_VSOCK_PORT).value_or(0)};
 }
 
 std::vector<MountStatus> Qtfs::mounts() {

@@ -21,6 +21,9 @@ struct ModuleStatus {
   uint64_t server_port = 0;
   uint64_t log_level = 0;
   uint64_t mounts = 0;
+  std::string channel;
+  uint64_t server_vsock_cid = 0;
+  uint64_t server_vsock_port = 0;
 };
 
 struct MountStatus {

@@ -38,6 +38,7 @@ constexpr char usage[] =
     "  HOST:/PATH            HOST is a name or an IPv4 address\n"
     "  [ADDRESS]:/PATH       of an IPv6 address\n"
     "  tcp:HOST:/PATH        with the channel named\n"
+    "  vsock:CID:/PATH       CID is a number, host or local\n"
     "\n"
     "  -f                    check everything, mount nothing\n"
     "  -n                    accepted and ignored\n"

@@ -14,16 +14,20 @@ namespace {
 }  // namespace
 
 Source parse_source(std::string_view text) {
-  constexpr std::string_view channel = "tcp:";
   constexpr size_t longest = 255;  // of a string for fsconfig(2)
   if (text.size() > longest)
     wrong(text.substr(0, 40), "too long: a source has 255 bytes at most");
   Source source;
   std::string_view rest = text;
-  // A host may be called "tcp": then the path follows at once.
-  if (rest.starts_with(channel) && !rest.substr(channel.size()).starts_with('/')) {
-    source.channel = "tcp";
-    rest.remove_prefix(channel.size());
+  // A host may be called like a channel: then the path follows at once.
+  for (const std::string_view channel : {"tcp", "vsock"}) {
+    if (!text.starts_with(channel))
+      continue;
+    const auto after = text.substr(channel.size());
+    if (!after.starts_with(':') || after.starts_with(":/"))
+      continue;
+    source.channel = channel;
+    rest = after.substr(1);
   }
 
   if (rest.starts_with('[')) {
@@ -42,6 +46,8 @@ Source parse_source(std::string_view text) {
     rest.remove_prefix(end + 1);
     if (source.host.empty())
       wrong(text, "no host before the colon");
+    if (source.host.find(':') != std::string::npos && source.channel == "vsock")
+      wrong(text, "vsock takes one number before the path; the port is an option, port=");
     if (source.host.find(':') != std::string::npos)
       wrong(text, "write an IPv6 address in brackets: [" + source.host + "]:" + std::string(rest));
   } else if (!source.channel.empty()) {

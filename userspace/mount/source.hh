@@ -7,10 +7,10 @@
 
 namespace qtfs::mount {
 
-// "/srv", "host:/srv", "[2001:db8::1]:/srv", with "tcp:" before the latter two.
+// "/srv", "host:/srv", "[2001:db8::1]:/srv", with "tcp:" before the latter two; "vsock:2:/srv".
 struct Source {
   std::string channel;  // empty: not named
-  std::string host;     // empty: the module's default; without brackets
+  std::string host;     // empty: the module's default; without brackets; of vsock, a CID
   std::string path;     // absolute
 };
 

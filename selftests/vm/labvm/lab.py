@@ -14,13 +14,20 @@ from .vm import Vm
 
 HOST, DPU = "1", "2"  # last byte of their addresses
 PORT = 12345
+# The machine itself: the loopback device's CID.
+VSOCK_CID = 1
 PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
 # Ready when the port listens; looking leaves no trace in the engine, unlike
 # connecting to it.
 START_ENGINE = """
 ulimit -n 524288
-setsid engine 4096 16 --listen 0.0.0.0:%(port)d --insecure %(args)s \
+case $QTFS_CHANNEL in
+vsock)	modprobe -q vsock_loopback	# built into some kernels
+	set -- --listen "vsock:any:%(port)d" ;;
+*)	set -- ;;
+esac
+setsid engine 4096 16 "$@" --listen 0.0.0.0:%(port)d --insecure %(args)s \
 	</dev/null >/run/qtfs-engine.log 2>&1 &
 echo $! >/run/qtfs-engine.pid
 until grep -qs ':%(port)04X 0\\+:0000 0A' /proc/net/tcp /proc/net/tcp6; do
@@ -85,6 +92,7 @@ class Lab:
             "QTFS_HOST_IP": "127.0.0.1" if one else f"10.0.0.{HOST}",
             "QTFS_CLIENT_IP": "127.0.0.1" if one else f"10.0.0.{DPU}",
             "QTFS_PORT": str(PORT),
+            "QTFS_CHANNEL": self.options.channel,
             "QTFS_SELFTESTS": self.selftests,
             "QTFS_KSELFTEST": self.kselftest,
             "QTFS_KERNEL": self.options.kernel,
@@ -130,19 +138,25 @@ class Lab:
         self.host.link.must("starting the engine", START_ENGINE % {
             "port": PORT, "args": o.engine_args}, env=self.env)
         self.dpu.link.must(
-            "loading the module", f"insmod $QTFS_KO qtfs_server_ip=$QTFS_HOST_IP "
-            f"qtfs_server_port={PORT} qtfs_log_level=WARN; status=$?; "
+            "loading the module", f"insmod $QTFS_KO {self.module_parameters()} "
+            "qtfs_log_level=WARN; status=$?; "
             "[ $status = 0 ] || dmesg | tail -n 20; exit $status", env=self.env)
         try:
             self.mount_tree()
         except LabError as e:
             raise LabError(f"{e}\n{self.host.link.shell(ENGINE_STATE)[1]}") from e
 
+    def module_parameters(self):
+        if self.options.channel == "vsock":
+            return f"qtfs_server_vsock_cid={VSOCK_CID} qtfs_server_vsock_port={PORT}"
+        return f"qtfs_server_ip=$QTFS_HOST_IP qtfs_server_port={PORT}"
+
     def mount_tree(self):
         o = self.options
         extra = f"-o {shlex.quote(o.mount_options)}" if o.mount_options else ""
+        source = f"vsock:{VSOCK_CID}:/" if o.channel == "vsock" else "/"
         self.dpu.link.must(
-            "mounting", f"mount -t qtfs / /mnt/host {extra}; status=$?; "
+            "mounting", f"mount -t qtfs {source} /mnt/host {extra}; status=$?; "
             "[ $status = 0 ] || dmesg | tail -n 20; exit $status", env=self.env)
 
     def command(self):

@@ -74,6 +74,9 @@ TEST_F(Program, RefusesWhatIsWrong) {
   expect_refusal({"4096", "1000"}, "threads");
   expect_refusal({"--listen", "nonsense"}, "nonsense");
   expect_refusal({"--listen", "127.0.0.1:99999"}, "99999");
+  for (const char* address : {"vsock:", "vsock:12345", "vsock:any", "vsock:some:12345",
+                              "vsock:2:4294967296", "vsock:-1:12345"})
+    expect_refusal({"--listen", address}, address);
   expect_refusal({"--export", "/does/not/exist"}, "/does/not/exist");
   expect_refusal({"--export", "/etc/passwd"}, "Not a directory");
   expect_refusal({"--export", "relative"}, "absolute");

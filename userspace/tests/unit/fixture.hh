@@ -90,7 +90,7 @@ class EngineTest : public ::testing::Test {
     root_ = id_of(*entry);
   }
 
-  uint16_t port() const { return engine_->ports().at(0); }
+  uint16_t port() const { return static_cast<uint16_t>(engine_->ports().at(0)); }
   uint64_t stat_of(Counter Stats::*counter) {
     Stats sum;
     engine_->add_stats(sum);

@@ -35,6 +35,7 @@ TEST(ParseOptions, OwnOptionsDoNotReachTheFilesystem) {
   EXPECT_EQ(options.channel, "tcp");
   EXPECT_EQ(options.key_file, "/k");
   EXPECT_EQ(shown(options.filesystem), "[ro]");
+  EXPECT_EQ(parse_options("trans=vsock,port=4294967294").channel, "vsock");
   EXPECT_EQ(parse_options("psk-file=/k").key_file, "/k");
   EXPECT_THROW(parse_options("psk"), Failure);
   EXPECT_THROW(parse_options("server="), Failure);

@@ -29,12 +29,17 @@ TEST(ParseSource, Forms) {
   EXPECT_EQ(shown("tcp:filer:/srv"), "tcp|filer|/srv");
   EXPECT_EQ(shown("tcp:[::1]:/srv"), "tcp|::1|/srv");
   EXPECT_EQ(shown("tcp:/srv"), "|tcp|/srv");
+  EXPECT_EQ(shown("vsock:2:/srv"), "vsock|2|/srv");
+  EXPECT_EQ(shown("vsock:host:/"), "vsock|host|/");
+  EXPECT_EQ(shown("vsock:/srv"), "|vsock|/srv");
+  EXPECT_EQ(shown("vsockets:/srv"), "|vsockets|/srv");
   EXPECT_EQ(shown("host:/with:/colon"), "|host|/with:/colon");
 }
 
 TEST(ParseSource, WhatIsWrongIsSaid) {
-  for (const char* text : {"", "srv", "host", "host:", "host:srv", ":/srv", "[::1]/srv", "[]:/srv",
-                           "[::1]:srv", "2001:db8::1:/srv", "[::1:/srv"})
+  for (const char* text :
+       {"", "srv", "host", "host:", "host:srv", ":/srv", "[::1]/srv", "[]:/srv", "[::1]:srv",
+        "2001:db8::1:/srv", "[::1:/srv", "vsock:", "vsock:2", "vsock:2:srv", "vsock:2:12345:/srv"})
     EXPECT_THROW(parse_source(text), Failure) << text;
   try {
     parse_source("::1:/srv");
@@ -42,6 +47,12 @@ TEST(ParseSource, WhatIsWrongIsSaid) {
   } catch (const Failure& failure) {
     EXPECT_NE(std::string(failure.what()).find("[::1]:/srv"), std::string::npos);
     EXPECT_EQ(failure.status(), exit_usage);
+  }
+  try {
+    parse_source("vsock:2:12345:/srv");
+    FAIL();
+  } catch (const Failure& failure) {
+    EXPECT_NE(std::string(failure.what()).find("port="), std::string::npos);
   }
 }
 
