@@ -26,8 +26,7 @@ constexpr std::string_view public_names[] = {"stat",   "statm",     "status",  "
 
 }  // namespace
 
-Traits traits_of(const FsKind& kind, const NodeKey& key, const NodeTable::Origin& origin,
-                 int dir) {
+Traits traits_of(const FsKind& kind, const NodeKey& key, const NodeTable::Origin& origin, int dir) {
   Traits traits;
   traits.synthetic = kind.synthetic;
   if (!kind.proc || !origin.parent)

@@ -180,8 +180,7 @@ ssize_t write_at_position(const WriteJob& job) {
   Open& open = job.open;
   const int fd = open.fd.get();
   std::lock_guard guard(open.mutex);
-  if (open.stream_offset != job.offset &&
-      lseek(fd, static_cast<off_t>(job.offset), SEEK_SET) < 0)
+  if (open.stream_offset != job.offset && lseek(fd, static_cast<off_t>(job.offset), SEEK_SET) < 0)
     return -1;
   const ssize_t put = write(fd, job.bytes.data(), job.bytes.size());
   if (put > 0)
