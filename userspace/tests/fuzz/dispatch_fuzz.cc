@@ -61,7 +61,12 @@ class Run {
       std::abort();
     learn(call);
   }
-  ~Run() { world_.sessions->leave(session_); }
+  ~Run() {
+    world_.sessions->leave(session_);
+    // LeakSanitizer looks at this thread in the end, which takes the rights to.
+    if (!world_.context->creds.privileged())
+      std::abort();
+  }
 
   void frames(Bytes input) {
     while (input.size() >= sizeof(qtfs_wire_req)) {
