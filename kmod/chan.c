@@ -90,6 +90,9 @@ static void chan_wake_receiver(struct qtfs_chan *chan)
 {
 	lockdep_assert_held(&chan->lock);
 
+	/* Before, the link may be closed any moment; its first user looks. */
+	if (!test_bit(QTFS_CHAN_OPEN, &chan->flags))
+		return;
 	if (!chan->leader) {
 		queue_work(chan_wq, &chan->rx_work);
 		return;
@@ -114,7 +117,8 @@ static void chan_writable(struct qtfs_link *link)
 	struct qtfs_chan *chan = container_of(link, struct qtfs_chan, link);
 
 	set_bit(QTFS_CHAN_TX_WAKE, &chan->flags);
-	queue_work(chan_wq, &chan->tx_work);
+	if (test_bit(QTFS_CHAN_OPEN, &chan->flags))
+		queue_work(chan_wq, &chan->tx_work);
 }
 
 void qtfs_chan_fail(struct qtfs_chan *chan, int err)
@@ -172,13 +176,10 @@ struct qtfs_chan *qtfs_chan_open(void *owner, const struct qtfs_chan_ops *ops,
 
 	err = to->trans->open(&chan->link, net, to, timeout);
 	if (err) {
-		chan->state = QTFS_CHAN_ABORTED;
-		timer_delete_sync(&chan->late);
-		cancel_work_sync(&chan->rx_work);
-		cancel_work_sync(&chan->tx_work);
 		kvfree(chan);
 		return ERR_PTR(err);
 	}
+	set_bit(QTFS_CHAN_OPEN, &chan->flags);
 	return chan;
 }
 

@@ -25,6 +25,7 @@ enum {
 	QTFS_CHAN_TX_WAKE,	/* there is, or may be, something to send */
 	QTFS_CHAN_RX_BUSY,	/* somebody receives */
 	QTFS_CHAN_RX_WAKE,	/* there is, or may be, something to receive */
+	QTFS_CHAN_OPEN,		/* connected: work items may use the link */
 };
 
 enum qtfs_chan_state {

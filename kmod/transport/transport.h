@@ -77,7 +77,8 @@ struct qtfs_link {
  * @parse: fill @to from an address as text and a port in that range; -EINVAL if
  *	the text is no address
  * @print: write the address as text; returns as snprintf() does
- * @open: connect; sleeps, killably, @timeout jiffies at most; undone by @close
+ * @open: connect; sleeps, killably, @timeout jiffies at most; undone by @close.
+ *	When it fails, nothing is left and neither callback runs any more
  * @send: take bytes off @from, advancing it; the number taken, -EAGAIN when
  *	@writable will tell, or the link's error. Never sleeps for the peer.
  *	@more: other bytes follow at once
