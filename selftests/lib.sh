@@ -44,6 +44,8 @@
 #   at_end CMD...		when the script ends, however it ends
 #   qtfs_mount [ARG...]		mount -t qtfs / $MNT ARG...
 #   qtfs_umount [ARG...]	umount ARG... $MNT
+#   fails_within SECONDS REGEX ARG...	mount -t qtfs ARG... $OTHER fails in that
+#				time and says something that matches
 #   engine_start [ARG...]	start the engine on the host, wait until it listens
 #   engine_stop [SIGNAL]	end it (SIGTERM) and wait until it is gone
 #   engine_at PORT [ARG...]	start one more on another port, which ends with the
@@ -327,6 +329,19 @@ qtfs_umount() {
 # What the engine of the lab listens on beside TCP.
 engine_channel() {
 	[ "${QTFS_CHANNEL-}" != vsock ] || echo "--listen vsock:any:$ENGINE_PORT"
+}
+
+fails_within() {
+	local limit=$1 want=$2 said start=$SECONDS
+	shift 2
+	if said=$(mount -t qtfs "$@" "$OTHER" 2>&1); then
+		umount "$OTHER"
+		fail "$*: mounted"
+		return
+	fi
+	[ $((SECONDS - start)) -le "$limit" ] ||
+		fail "$*: took $((SECONDS - start)) s, expected $limit at most"
+	grep -qE -- "$want" <<<"$said" || fail "$*: '$said', expected $want"
 }
 
 engine_start() {

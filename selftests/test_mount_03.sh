@@ -8,20 +8,6 @@ PORT=12411
 mkdir "$OTHER"
 at_end umount -f "$OTHER"
 
-# fails_within SECONDS REGEX MOUNT-ARG...
-fails_within() {
-	local limit=$1 want=$2 said start=$SECONDS
-	shift 2
-	if said=$(mount -t qtfs "$@" "$OTHER" 2>&1); then
-		umount "$OTHER"
-		fail "$*: mounted"
-		return
-	fi
-	[ $((SECONDS - start)) -le "$limit" ] ||
-		fail "$*: took $((SECONDS - start)) s, expected $limit at most"
-	grep -qE -- "$want" <<<"$said" || fail "$*: '$said', expected $want"
-}
-
 begin "nobody listens: refused at once"
 fails_within 3 "connection refused: no engine listens there" \
 	-o port=1 "$QTFS_HOST_IP:/"

@@ -24,20 +24,6 @@ loopback 2>/dev/null || skip_all "no vsock loopback"
 
 mkdir "$OTHER" "$TREE"
 
-# fails_within SECONDS REGEX MOUNT-ARG...
-fails_within() {
-	local limit=$1 want=$2 said start=$SECONDS
-	shift 2
-	if said=$(mount -t qtfs "$@" "$OTHER" 2>&1); then
-		umount "$OTHER"
-		fail "$*: mounted"
-		return
-	fi
-	[ $((SECONDS - start)) -le "$limit" ] ||
-		fail "$*: took $((SECONDS - start)) s, expected $limit at most"
-	grep -qE -- "$want" <<<"$said" || fail "$*: '$said', expected $want"
-}
-
 # serve: an engine of this machine, without a key
 serve() {
 	"$QTFS_BUILD/engine" 256 2 --listen "vsock:any:$PORT" --export "$TREE" \
