@@ -7,6 +7,7 @@
 #include <future>
 
 #include "engine/listener.hh"
+#include "engine/transport/socket_wire.hh"
 
 namespace qtfs {
 
@@ -184,8 +185,8 @@ void Worker::add_conn(UniqueFd fd, std::string peer) {
   }
   context_.stats.accepted.add();
   log::debug("{}: connected", peer);
-  conns_.push_back(std::make_unique<Conn>(*this, std::move(fd), std::move(peer)));
-  conns_.back()->start();
+  Conn& conn = *conns_.emplace_back(std::make_unique<Conn>(*this, std::move(peer)));
+  conn.start(std::make_unique<SocketWire>(conn, std::move(fd)));
 }
 
 void Worker::begin_drain() {
