@@ -97,6 +97,9 @@ void qtfs_default_server(const struct qtfs_transport *trans,
 		snprintf(def->address, sizeof(def->address), "%u",
 			 qtfs_param_vsock_cid);
 		def->port = qtfs_param_vsock_port;
+	} else if (def->trans != &qtfs_tcp_transport) {
+		strscpy(def->address, "0", sizeof(def->address));
+		def->port = 0;
 	} else {
 		strscpy(def->address, qtfs_param_server_ip,
 			sizeof(def->address));

@@ -538,7 +538,6 @@ static void pcie_shutdown(struct qtfs_link *link)
 const struct qtfs_transport qtfs_pcie_transport = {
 	.name		= "pcie",
 	.address	= "the number of a device",
-	.port_max	= U32_MAX,
 	.parse		= pcie_parse,
 	.print		= pcie_print,
 	.open		= pcie_open,

@@ -78,7 +78,7 @@ struct qtfs_link {
  * struct qtfs_transport - how bytes travel to an engine
  * @name: as written in the mount option "trans=" and before a source
  * @address: what an address has to be, for who wrote another thing
- * @port_max: ports are from 1 to this one
+ * @port_max: ports are from 1 to this one; 0: there are none
  * @parse: fill @to from an address as text and a port in that range; -EINVAL if
  *	the text is no address
  * @print: write the address as text; returns as snprintf() does

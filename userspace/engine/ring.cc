@@ -57,8 +57,9 @@ Ring::~Ring() {
 Status Ring::setup(const RingConfig& config) {
   // The best first; each is a proper subset of what newer kernels know.
   static constexpr std::array<unsigned, 4> attempts = {
-      IORING_SETUP_SINGLE_ISSUER | IORING_SETUP_DEFER_TASKRUN | IORING_SETUP_SUBMIT_ALL,  // 6.1
-      IORING_SETUP_COOP_TASKRUN | IORING_SETUP_SUBMIT_ALL,                                // 5.19
+      IORING_SETUP_SINGLE_ISSUER | IORING_SETUP_DEFER_TASKRUN | IORING_SETUP_TASKRUN_FLAG |
+          IORING_SETUP_SUBMIT_ALL,                                                          // 6.1
+      IORING_SETUP_COOP_TASKRUN | IORING_SETUP_TASKRUN_FLAG | IORING_SETUP_SUBMIT_ALL,  // 5.19
       IORING_SETUP_SUBMIT_ALL,                                                            // 5.18
       0,
   };
@@ -245,20 +246,35 @@ void Ring::complete(uint64_t data, int result, unsigned flags) {
   op->done(op->self, completion);
 }
 
-Status Ring::run() {
-  const int ret = io_uring_submit_and_wait(ring_.get(), 1);
-  if (ret < 0 && ret != -EINTR && ret != -EBUSY && ret != -EAGAIN)
-    return Status::error(-ret);
+void Ring::complete_all() {
   std::array<io_uring_cqe*, 64> batch;
-  while (true) {
-    const unsigned count =
+  unsigned count = 0;
+  do {
+    count =
         io_uring_peek_batch_cqe(ring_.get(), batch.data(), static_cast<unsigned>(batch.size()));
     for (unsigned i = 0; i < count; i++)
       complete(batch[i]->user_data, batch[i]->res, batch[i]->flags);
     io_uring_cq_advance(ring_.get(), count);
-    if (count < batch.size())
-      return {};
+  } while (count == batch.size());
+}
+
+Status Ring::run() {
+  const int ret = io_uring_submit_and_wait(ring_.get(), 1);
+  if (ret < 0 && ret != -EINTR && ret != -EBUSY && ret != -EAGAIN)
+    return Status::error(-ret);
+  complete_all();
+  return {};
+}
+
+// No system call when there is nothing: the kernel sets a flag when it has something to say.
+Status Ring::poll() {
+  if (io_uring_sq_ready(ring_.get()) > 0) {
+    const int ret = io_uring_submit(ring_.get());
+    if (ret < 0 && ret != -EINTR && ret != -EBUSY && ret != -EAGAIN)
+      return Status::error(-ret);
   }
+  complete_all();
+  return {};
 }
 
 std::string Ring::describe() const {

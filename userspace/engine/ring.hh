@@ -66,6 +66,8 @@ class Ring {
 
   // Submits what was asked for, waits for at least one completion, calls everything that is done.
   Status run();
+  // The same without waiting.
+  Status poll();
 
   // What is in use, for one line of the log.
   std::string describe() const;
@@ -77,6 +79,7 @@ class Ring {
   Status setup_buffers(const RingConfig& config);
   bool probe_multishot();
   io_uring_sqe* sqe(RingOp* op);
+  void complete_all();
   void complete(uint64_t data, int result, unsigned flags);
 
   std::unique_ptr<io_uring> ring_;

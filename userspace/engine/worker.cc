@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <future>
+#include <iterator>
 
 #include "engine/listener.hh"
 #include "engine/transport/socket_wire.hh"
@@ -13,6 +14,7 @@ namespace qtfs {
 
 namespace {
 constexpr size_t free_calls_max = 64;
+constexpr std::chrono::nanoseconds spin_start = std::chrono::microseconds(10);
 }
 
 struct Worker::Listener {
@@ -34,7 +36,7 @@ struct Worker::Listener {
       Worker& target = *workers[worker->next_worker_++ % workers.size()];
       std::string peer = peer_name(conn.get());
       if (&target == worker)
-        target.add_conn(std::move(conn), std::move(peer));
+        target.add_socket(std::move(conn), std::move(peer));
       else
         target.adopt(std::move(conn), std::move(peer));
     } else if (completion.result == -EMFILE || completion.result == -ENFILE) {
@@ -101,7 +103,7 @@ void Worker::run() {
 void Worker::loop() {
   while (!draining_ || !conns_.empty() || event_armed_ || tick_armed_ ||
          std::any_of(listeners_.begin(), listeners_.end(), [](auto& l) { return l->armed; })) {
-    if (Status status = ring_->run(); !status) {
+    if (Status status = await(); !status) {
       log::error("io_uring: {}", std::strerror(status.err()));
       return;
     }
@@ -113,6 +115,64 @@ void Worker::loop() {
         ring_->cancel(tick_op_);
     }
   }
+}
+
+// Looks at shared memory; returns whether something was there.
+bool Worker::look() {
+  bool moved = false;
+  for (auto& line : lines_) {
+    if (line->wire()) {
+      moved |= line->wire()->poll();
+    } else if (line->knocks()) {
+      Conn* conn = add_conn(line->peer());
+      if (conn)
+        conn->start(std::make_unique<PcieWire>(*conn, *line));
+      moved |= conn != nullptr;
+    }
+  }
+  return moved;
+}
+
+// Asks to be rung. Returns whether there is something already.
+bool Worker::lines_sleep() {
+  bool news = false;
+  for (auto& line : lines_)
+    if (line->wire())
+      news |= line->wire()->sleep();
+  return news;
+}
+
+bool Worker::lines_used() const {
+  return std::any_of(lines_.begin(), lines_.end(), [](auto& line) { return line->wire(); });
+}
+
+// As kvm's halt polling: longer if what came was missed, from the start again when even the bound
+// was too short.
+void Worker::spin_missed() {
+  const std::chrono::nanoseconds bound = std::chrono::microseconds(shared_.config.spin_us);
+  spin_ = std::min<std::chrono::nanoseconds>(spin_ >= bound ? spin_start : spin_ * 2, bound);
+}
+
+// Serves what there is, and waits for more: in shared memory by looking for a short time, then by
+// the doorbell, which the ring waits for like for everything else.
+Status Worker::await() {
+  using clock = std::chrono::steady_clock;
+  if (lines_.empty())
+    return ring_->run();
+  auto end = clock::now() + spin_;
+  do {
+    const bool moved = look();
+    if (!lines_used() || !dead_.empty())
+      break;
+    if (Status status = ring_->poll(); !status)
+      return status;
+    if (moved)
+      end = clock::now() + spin_;
+  } while (clock::now() < end);
+  if (!dead_.empty())
+    return {};
+  spin_missed();
+  return lines_sleep() ? Status() : ring_->run();
 }
 
 void Worker::wake() {
@@ -139,7 +199,8 @@ void Worker::on_wake() {
     std::swap(mail, mail_);
   }
   for (auto& [fd, peer] : mail.conns)
-    add_conn(std::move(fd), std::move(peer));
+    add_socket(std::move(fd), std::move(peer));
+  std::move(mail.lines.begin(), mail.lines.end(), std::back_inserter(lines_));
   for (UniqueFd& fd : mail.listeners) {
     auto made = std::make_unique<Listener>();
     made->fd = std::move(fd);
@@ -175,18 +236,22 @@ void Worker::on_tick() {
     arm_tick();
 }
 
-void Worker::add_conn(UniqueFd fd, std::string peer) {
+Conn* Worker::add_conn(std::string peer) {
   if (draining_)
-    return;
+    return nullptr;
   if (shared_.connections.fetch_add(1) >= shared_.config.limits.connections_max) {
     shared_.connections.fetch_sub(1);
     context_.stats.refused.add();
-    return;
+    return nullptr;
   }
   context_.stats.accepted.add();
   log::debug("{}: connected", peer);
-  Conn& conn = *conns_.emplace_back(std::make_unique<Conn>(*this, std::move(peer)));
-  conn.start(std::make_unique<SocketWire>(conn, std::move(fd)));
+  return conns_.emplace_back(std::make_unique<Conn>(*this, std::move(peer))).get();
+}
+
+void Worker::add_socket(UniqueFd fd, std::string peer) {
+  if (Conn* conn = add_conn(std::move(peer)))
+    conn->start(std::make_unique<SocketWire>(*conn, std::move(fd)));
 }
 
 void Worker::begin_drain() {
@@ -245,6 +310,17 @@ void Worker::finished(Call& call) {
     mail_.calls.push_back(&call);
   }
   wake();
+}
+
+Status Worker::serve(std::unique_ptr<PcieLine> line) {
+  if (Status status = line->bind(event_.get()); !status)
+    return status;
+  {
+    std::lock_guard guard(mail_mutex_);
+    mail_.lines.push_back(std::move(line));
+  }
+  wake();
+  return {};
 }
 
 void Worker::listen(UniqueFd fd, const std::vector<std::unique_ptr<Worker>>& workers) {

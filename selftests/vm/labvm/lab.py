@@ -8,7 +8,7 @@ import sys
 import tempfile
 import time
 
-from . import LabError, build, checks
+from . import LabError, build, checks, ivshmem
 from .link import Gone, OutOfTime, Terminal, to_our_output
 from .vm import Vm
 
@@ -16,6 +16,7 @@ HOST, DPU = "1", "2"  # last byte of their addresses
 PORT = 12345
 # The machine itself: the loopback device's CID.
 VSOCK_CID = 1
+SHARED_MEMORY = 32 << 20
 PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
 # Ready when the port listens; looking leaves no trace in the engine, unlike
@@ -25,6 +26,8 @@ ulimit -n 524288
 case $QTFS_CHANNEL in
 vsock)	modprobe -q vsock_loopback	# built into some kernels
 	set -- --listen "vsock:any:%(port)d" ;;
+pcie*)	insmod "$QTFS_SERVER_KO" qtfs_log_level=WARN || exit
+	set -- --listen pcie:0 ;;
 *)	set -- ;;
 esac
 setsid engine 4096 16 "$@" --listen 0.0.0.0:%(port)d --insecure %(args)s \
@@ -51,6 +54,7 @@ class Lab:
         self.options = options
         self.dir = tempfile.mkdtemp(prefix="qtfs-lab.")
         self.vms = []
+        self.memory = None
         self.env = {}
 
     @property
@@ -64,6 +68,8 @@ class Lab:
     def close(self):
         for vm in self.vms:
             vm.stop()
+        if self.memory:
+            self.memory.close()
         shutil.rmtree(self.dir, ignore_errors=True)
 
     # Boot
@@ -73,12 +79,14 @@ class Lab:
         self.host_kernel = build.Kernel(self.options.host_kernel)
         self.agent = build.agent()
         try:
-            self.ko, self.programs = build.module(self.kernel), build.programs()
+            self.ko = build.module(self.kernel)
+            self.server_ko = build.module(self.host_kernel, "qtfs_server")
+            self.programs = build.programs()
         except LabError as e:
             if not self.options.bare:
                 raise
             say(f"going on without: {e}")
-            self.ko = self.programs = "/nonexistent"
+            self.ko = self.server_ko = self.programs = "/nonexistent"
         self.selftests, self.kselftest = build.selftests(say)
         self.env = self.environment()
 
@@ -87,6 +95,7 @@ class Lab:
         return {
             "PATH": f"{self.programs}:{PATH}",
             "QTFS_KO": self.ko,
+            "QTFS_SERVER_KO": self.server_ko,
             "QTFS_BUILD": self.programs,
             "QTFS_REPO": build.REPO,
             "QTFS_HOST_IP": "127.0.0.1" if one else f"10.0.0.{HOST}",
@@ -107,7 +116,14 @@ class Lab:
                 "-netdev", f"stream,id=n{n},server={'on' if end == HOST else 'off'},"
                            f"addr.type=unix,addr.path={self.dir}/net{n}",
                 "-device", f"virtio-net-pci,netdev=n{n},mac=52:54:00:00:0{n}:0{end},romfile="]
-        return devices
+        return devices + self.shared_memory()
+
+    def shared_memory(self):
+        if self.options.channel == "pcie":
+            return ivshmem.device(f"{self.dir}/ivshmem")
+        if self.options.channel == "pcie-plain":
+            return ivshmem.plain(f"{self.dir}/memory", SHARED_MEMORY)
+        return []
 
     def add_vm(self, name, kernel, settings, devices=()):
         vm = Vm(name, self.dir, kernel, self.options, self.agent)
@@ -116,6 +132,8 @@ class Lab:
         return vm
 
     def boot(self):
+        if self.options.channel == "pcie":
+            self.memory = ivshmem.Server(f"{self.dir}/ivshmem", SHARED_MEMORY)
         srv = self.options.memory // 3
         if self.options.one:
             self.add_vm("both", self.kernel, {"srv": srv, "peer": "127.0.0.1"})
@@ -149,12 +167,15 @@ class Lab:
     def module_parameters(self):
         if self.options.channel == "vsock":
             return f"qtfs_server_vsock_cid={VSOCK_CID} qtfs_server_vsock_port={PORT}"
+        if self.options.channel.startswith("pcie"):
+            return ""
         return f"qtfs_server_ip=$QTFS_HOST_IP qtfs_server_port={PORT}"
 
     def mount_tree(self):
         o = self.options
         extra = f"-o {shlex.quote(o.mount_options)}" if o.mount_options else ""
-        source = f"vsock:{VSOCK_CID}:/" if o.channel == "vsock" else "/"
+        sources = {"tcp": "/", "vsock": f"vsock:{VSOCK_CID}:/"}
+        source = sources.get(o.channel, "pcie:0:/")
         self.dpu.link.must(
             "mounting", f"mount -t qtfs {source} /mnt/host {extra}; status=$?; "
             "[ $status = 0 ] || dmesg | tail -n 20; exit $status", env=self.env)
@@ -199,6 +220,7 @@ class Lab:
         try:
             self.keep_results()
             complaints += checks.unload(self.dpu)
+            complaints += checks.unload_server(self.host)
         except (Gone, OutOfTime):
             complaints += ["dpu: no longer answers"]
         for vm in self.vms:
