@@ -45,8 +45,7 @@ struct qtfs_pcie_end {
  * @pci: the device; not to be used once @dead
  * @index: its number among those of this end, in the order they were found
  * @ref: of this structure; the mapping ends when the device does
- * @dead: the device is gone. Who reads the windows does so within
- *	rcu_read_lock() and after having seen this false
+ * @dead: the device is gone; see qtfs_pcie_begin()
  * @in: what the peer writes
  * @out: what this end writes
  * @in_phys: where @in is, for who maps it elsewhere; @out_phys likewise
@@ -98,6 +97,24 @@ void qtfs_pcie_unregister(void);
 /* The device of that number, with a reference, or NULL. Sleeps. */
 struct qtfs_pcie *qtfs_pcie_get(unsigned int index);
 void qtfs_pcie_put(struct qtfs_pcie *dev);
+
+/*
+ * Accesses to the windows are between the two, if the first returned true. They
+ * do not sleep.
+ */
+static inline bool qtfs_pcie_begin(const struct qtfs_pcie *dev)
+{
+	rcu_read_lock();
+	if (!READ_ONCE(dev->dead))
+		return true;
+	rcu_read_unlock();
+	return false;
+}
+
+static inline void qtfs_pcie_end(void)
+{
+	rcu_read_unlock();
+}
 
 /*
  * Reads the other end's window: 0 when it is there and what it says makes sense,

@@ -130,21 +130,6 @@ static void endpoint_unbind(struct endpoint *ep)
 
 /* The file */
 
-/* As in transport/pcie.c: accesses to the windows are between the two. */
-static bool endpoint_begin(struct endpoint *ep)
-{
-	rcu_read_lock();
-	if (!READ_ONCE(ep->dev->dead))
-		return true;
-	rcu_read_unlock();
-	return false;
-}
-
-static void endpoint_end(void)
-{
-	rcu_read_unlock();
-}
-
 static int endpoint_open(struct inode *inode, struct file *file)
 {
 	struct endpoint *ep = container_of(file->private_data, struct endpoint,
@@ -154,11 +139,11 @@ static int endpoint_open(struct inode *inode, struct file *file)
 	mutex_lock(&ep->lock);
 	if (ep->used)
 		err = -EBUSY;
-	else if (!endpoint_begin(ep))
+	else if (!qtfs_pcie_begin(ep->dev))
 		err = -ENODEV;
 	if (!err) {
 		qtfs_pcie_announce(ep->dev);
-		endpoint_end();
+		qtfs_pcie_end();
 		ep->used = true;
 		ep->mapping = file->f_mapping;
 		kref_get(&ep->dev->ref);
@@ -174,10 +159,10 @@ static int endpoint_release(struct inode *inode, struct file *file)
 
 	endpoint_unbind(ep);
 	mutex_lock(&ep->lock);
-	if (endpoint_begin(ep)) {
+	if (qtfs_pcie_begin(ep->dev)) {
 		qtfs_pcie_announce(ep->dev);
 		qtfs_pcie_kick(ep->dev, 0);
-		endpoint_end();
+		qtfs_pcie_end();
 	}
 	ep->used = false;
 	ep->mapping = NULL;
@@ -279,7 +264,7 @@ static long endpoint_ioctl(struct file *file, unsigned int cmd,
 	case QTFS_PCIE_BIND:
 		return endpoint_bind(ep, (void __user *)arg);
 	}
-	if (!endpoint_begin(ep))
+	if (!qtfs_pcie_begin(ep->dev))
 		return -ENODEV;
 	switch (cmd) {
 	case QTFS_PCIE_KICK:
@@ -296,7 +281,7 @@ static long endpoint_ioctl(struct file *file, unsigned int cmd,
 	default:
 		err = -ENOTTY;
 	}
-	endpoint_end();
+	qtfs_pcie_end();
 	return err;
 }
 

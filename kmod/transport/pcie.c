@@ -28,8 +28,6 @@
 /* A server that says nothing for so long is asked, and believed dead after as long. */
 #define ASK_AFTER (5 * HZ)
 
-#define SPIN_START_NS (10 * NSEC_PER_USEC)
-
 static unsigned int spin_us = 100;
 module_param_named(qtfs_pcie_spin_us, spin_us, uint, 0644);
 MODULE_PARM_DESC(qtfs_pcie_spin_us,
@@ -61,7 +59,8 @@ struct pcie_client {
  * @opened: @link may be called
  * @ended: shut down on this side
  * @armed: the server was asked to ring when bytes come
- * @spin_ns: how long it is worth to look
+ * @waiting: since when bytes have been waited for; 0: not now
+ * @wait_ns: how long that took lately, on average
  * @watch: asks whether the server lives
  * @heard: when something came
  * @ping: last question, 0: none
@@ -75,7 +74,8 @@ struct pcie_link {
 	bool opened;
 	bool ended;
 	bool armed;
-	u32 spin_ns;
+	u64 waiting;
+	u64 wait_ns;
 	struct timer_list watch;
 	unsigned long heard;
 	u32 ping;
@@ -178,24 +178,6 @@ void qtfs_pcie_client_exit(void)
 	qtfs_pcie_unregister();
 }
 
-/*
- * Accesses to the windows: between pcie_begin() and pcie_end(), if it returned
- * true. Does not sleep in between.
- */
-static bool pcie_begin(struct qtfs_pcie *dev)
-{
-	rcu_read_lock();
-	if (!READ_ONCE(dev->dead))
-		return true;
-	rcu_read_unlock();
-	return false;
-}
-
-static void pcie_end(void)
-{
-	rcu_read_unlock();
-}
-
 /* Is the server alive? */
 
 static void pcie_ask(struct pcie_link *pl)
@@ -222,7 +204,7 @@ static void pcie_watch(struct timer_list *timer)
 	bool quiet = time_before(READ_ONCE(pl->heard), jiffies - ASK_AFTER);
 
 	if (READ_ONCE(pl->ended) || !pl->link->busy(pl->link) ||
-	    !pcie_begin(pl->dev))
+	    !qtfs_pcie_begin(pl->dev))
 		return;
 	if (quiet && pl->ping && !pcie_answered(pl))
 		WRITE_ONCE(pl->ended, true);
@@ -230,7 +212,7 @@ static void pcie_watch(struct timer_list *timer)
 		pcie_ask(pl);
 	else
 		pl->ping = 0;
-	pcie_end();
+	qtfs_pcie_end();
 	if (!READ_ONCE(pl->ended)) {
 		mod_timer(&pl->watch, jiffies + ASK_AFTER);
 		return;
@@ -271,7 +253,6 @@ static struct pcie_link *link_new(struct qtfs_link *link, struct qtfs_pcie *dev)
 		return NULL;
 	pl->link = link;
 	pl->dev = dev;
-	pl->spin_ns = SPIN_START_NS;
 	timer_setup(&pl->watch, pcie_watch, 0);
 	link->pcie = pl;
 	return pl;
@@ -329,9 +310,9 @@ static bool link_connected(struct pcie_link *pl)
 {
 	bool yes = true;
 
-	if (pcie_begin(pl->dev)) {
+	if (qtfs_pcie_begin(pl->dev)) {
 		yes = qtfs_ring_joined(&pl->ring);
-		pcie_end();
+		qtfs_pcie_end();
 	}
 	return yes;
 }
@@ -353,10 +334,10 @@ static void pcie_close(struct qtfs_link *link)
 	struct pcie_link *pl = link->pcie;
 	struct pcie_client *client = client_of(pl->dev);
 
-	if (pl->ring.out && pcie_begin(pl->dev)) {
+	if (pl->ring.out && qtfs_pcie_begin(pl->dev)) {
 		qtfs_ring_close(&pl->ring);
 		qtfs_pcie_kick(pl->dev, pl->q);
-		pcie_end();
+		qtfs_pcie_end();
 	}
 	spin_lock_bh(&client->lock);
 	WRITE_ONCE(pl->ended, true);
@@ -383,9 +364,9 @@ static int pcie_open(struct qtfs_link *link, struct net *net,
 		qtfs_pcie_put(dev);
 		return -ENOMEM;
 	}
-	if (pcie_begin(dev)) {
+	if (qtfs_pcie_begin(dev)) {
 		err = link_begin(pl);
-		pcie_end();
+		qtfs_pcie_end();
 	}
 	if (!err)
 		err = link_wait_connected(pl, timeout);
@@ -407,6 +388,23 @@ static bool link_lost(const struct pcie_link *pl)
 	       le64_to_cpu(READ_ONCE(in->generation)) != pl->generation;
 }
 
+static u64 spin_bound(void)
+{
+	return min(READ_ONCE(spin_us), 10000u) * NSEC_PER_USEC;
+}
+
+/*
+ * Looking is worth it while what one waits for mostly comes within the bound. One
+ * long wait says little: the peer may just have had nothing to do.
+ */
+static void spin_learn(struct pcie_link *pl)
+{
+	u64 waited = min(ktime_get_ns() - pl->waiting, 2 * spin_bound());
+
+	pl->wait_ns = (pl->wait_ns * 7 + waited) / 8;
+	pl->waiting = 0;
+}
+
 static ssize_t pcie_send(struct qtfs_link *link, struct iov_iter *from,
 			 bool more)
 {
@@ -414,7 +412,7 @@ static ssize_t pcie_send(struct qtfs_link *link, struct iov_iter *from,
 	bool ring_it = false;
 	ssize_t n;
 
-	if (!pcie_begin(pl->dev))
+	if (!qtfs_pcie_begin(pl->dev))
 		return -ENODEV;
 	if (link_lost(pl)) {
 		n = -ECONNRESET;
@@ -432,7 +430,7 @@ static ssize_t pcie_send(struct qtfs_link *link, struct iov_iter *from,
 	if (ring_it)
 		qtfs_pcie_kick(pl->dev, pl->q);
 out:
-	pcie_end();
+	qtfs_pcie_end();
 	return n;
 }
 
@@ -442,7 +440,7 @@ static ssize_t pcie_recv(struct qtfs_link *link, struct iov_iter *to)
 	bool ring_it = false;
 	ssize_t n;
 
-	if (!pcie_begin(pl->dev))
+	if (!qtfs_pcie_begin(pl->dev))
 		return -ENODEV;
 	if (link_lost(pl))
 		n = -ECONNRESET;
@@ -450,9 +448,11 @@ static ssize_t pcie_recv(struct qtfs_link *link, struct iov_iter *to)
 		n = qtfs_ring_recv(&pl->ring, to, &ring_it);
 	if (n > 0)
 		WRITE_ONCE(pl->heard, jiffies);
+	if (n > 0 && pl->waiting)
+		spin_learn(pl);
 	if (ring_it)
 		qtfs_pcie_kick(pl->dev, pl->q);
-	pcie_end();
+	qtfs_pcie_end();
 	return n;
 }
 
@@ -461,9 +461,9 @@ static bool pcie_pending(struct qtfs_link *link)
 	struct pcie_link *pl = link->pcie;
 	bool yes = true;
 
-	if (pcie_begin(pl->dev)) {
+	if (qtfs_pcie_begin(pl->dev)) {
 		yes = qtfs_ring_readable(&pl->ring) || link_lost(pl);
-		pcie_end();
+		qtfs_pcie_end();
 	}
 	return yes;
 }
@@ -473,52 +473,38 @@ static bool pcie_arm(struct qtfs_link *link)
 	struct pcie_link *pl = link->pcie;
 	bool yes = true;
 
-	if (pcie_begin(pl->dev)) {
+	if (qtfs_pcie_begin(pl->dev)) {
 		pl->armed = true;
 		qtfs_pcie_look_soon(pl->dev);
 		yes = qtfs_ring_sleep_rx(&pl->ring) || link_lost(pl);
-		pcie_end();
+		qtfs_pcie_end();
 	}
 	return yes;
-}
-
-/*
- * As kvm's halt polling: longer if what came was missed, from the start again when
- * even the bound was too short.
- */
-static void spin_missed(struct pcie_link *pl, u32 bound)
-{
-	if (pl->spin_ns >= bound)
-		pl->spin_ns = SPIN_START_NS;
-	else
-		pl->spin_ns = min(pl->spin_ns * 2, bound);
 }
 
 static bool pcie_spin(struct qtfs_link *link)
 {
 	struct pcie_link *pl = link->pcie;
-	u32 bound = min(READ_ONCE(spin_us), 10000u) * NSEC_PER_USEC;
-	u64 end;
-	bool found;
+	u64 bound = spin_bound();
+	u64 now = ktime_get_ns();
+	u64 end = now + bound;
 
-	if (!bound)
+	if (!pl->waiting)
+		pl->waiting = now;
+	if (pl->wait_ns > bound)
 		return pcie_pending(link);
-	if (pl->armed && pcie_begin(pl->dev)) {
+	if (pl->armed && qtfs_pcie_begin(pl->dev)) {
 		pl->armed = false;
 		qtfs_ring_wake_rx(&pl->ring);
-		pcie_end();
+		qtfs_pcie_end();
 	}
-	end = ktime_get_ns() + min(pl->spin_ns, bound);
-	do {
-		found = pcie_pending(link);
-		if (found)
-			break;
+	while (!pcie_pending(link)) {
+		if (need_resched() || signal_pending(current) ||
+		    ktime_get_ns() >= end)
+			return false;
 		cpu_relax();
-	} while (!need_resched() && !signal_pending(current) &&
-		 ktime_get_ns() < end);
-	if (!found)
-		spin_missed(pl, bound);
-	return found;
+	}
+	return true;
 }
 
 static void pcie_shutdown(struct qtfs_link *link)
@@ -526,10 +512,10 @@ static void pcie_shutdown(struct qtfs_link *link)
 	struct pcie_link *pl = link->pcie;
 
 	WRITE_ONCE(pl->ended, true);
-	if (pcie_begin(pl->dev)) {
+	if (qtfs_pcie_begin(pl->dev)) {
 		qtfs_ring_close(&pl->ring);
 		qtfs_pcie_kick(pl->dev, pl->q);
-		pcie_end();
+		qtfs_pcie_end();
 	}
 	link->readable(link);
 	link->writable(link);

@@ -60,10 +60,10 @@ void describe(CLI::App& app, Options& options) {
   app.add_option("-k,--psk-file", options.psk_file,
                  "File with the key that clients must know, readable by root only")
       ->type_name("FILE");
-  app.add_flag(
-      "--insecure", options.insecure,
-      "Listen beyond loopback, vsock and PCIe without authentication: whoever can connect can act as "
-      "any user");
+  app.add_flag("--insecure", options.insecure,
+               "Listen beyond loopback, vsock and PCIe without authentication: whoever can connect "
+               "can act as "
+               "any user");
   app.add_option("-c,--config", options.config_file,
                  std::string("Configuration file [") + default_config + ", if it exists]")
       ->type_name("FILE");

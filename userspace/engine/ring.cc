@@ -58,9 +58,9 @@ Status Ring::setup(const RingConfig& config) {
   // The best first; each is a proper subset of what newer kernels know.
   static constexpr std::array<unsigned, 4> attempts = {
       IORING_SETUP_SINGLE_ISSUER | IORING_SETUP_DEFER_TASKRUN | IORING_SETUP_TASKRUN_FLAG |
-          IORING_SETUP_SUBMIT_ALL,                                                          // 6.1
+          IORING_SETUP_SUBMIT_ALL,                                                      // 6.1
       IORING_SETUP_COOP_TASKRUN | IORING_SETUP_TASKRUN_FLAG | IORING_SETUP_SUBMIT_ALL,  // 5.19
-      IORING_SETUP_SUBMIT_ALL,                                                            // 5.18
+      IORING_SETUP_SUBMIT_ALL,                                                          // 5.18
       0,
   };
   int ret = 0;
@@ -250,8 +250,7 @@ void Ring::complete_all() {
   std::array<io_uring_cqe*, 64> batch;
   unsigned count = 0;
   do {
-    count =
-        io_uring_peek_batch_cqe(ring_.get(), batch.data(), static_cast<unsigned>(batch.size()));
+    count = io_uring_peek_batch_cqe(ring_.get(), batch.data(), static_cast<unsigned>(batch.size()));
     for (unsigned i = 0; i < count; i++)
       complete(batch[i]->user_data, batch[i]->res, batch[i]->flags);
     io_uring_cq_advance(ring_.get(), count);

@@ -14,8 +14,7 @@ namespace qtfs {
 
 namespace {
 constexpr size_t free_calls_max = 64;
-constexpr std::chrono::nanoseconds spin_start = std::chrono::microseconds(10);
-}
+}  // namespace
 
 struct Worker::Listener {
   UniqueFd fd;
@@ -146,32 +145,36 @@ bool Worker::lines_used() const {
   return std::any_of(lines_.begin(), lines_.end(), [](auto& line) { return line->wire(); });
 }
 
-// As kvm's halt polling: longer if what came was missed, from the start again when even the bound
-// was too short.
-void Worker::spin_missed() {
-  const std::chrono::nanoseconds bound = std::chrono::microseconds(shared_.config.spin_us);
-  spin_ = std::min<std::chrono::nanoseconds>(spin_ >= bound ? spin_start : spin_ * 2, bound);
+// Looking is worth it while what one waits for mostly comes within the bound. One long wait says
+// little: the client may just have had nothing to do.
+void Worker::learn_wait(std::chrono::nanoseconds bound) {
+  const std::chrono::nanoseconds waited = clock::now() - *std::exchange(waiting_, std::nullopt);
+  wait_ = (wait_ * 7 + std::min(waited, 2 * bound)) / 8;
 }
 
 // Serves what there is, and waits for more: in shared memory by looking for a short time, then by
 // the doorbell, which the ring waits for like for everything else.
 Status Worker::await() {
-  using clock = std::chrono::steady_clock;
   if (lines_.empty())
     return ring_->run();
-  auto end = clock::now() + spin_;
-  do {
+  const std::chrono::nanoseconds bound = std::chrono::microseconds(shared_.config.spin_us);
+  for (auto since = clock::now(); clock::now() - since < bound;) {
     const bool moved = look();
-    if (!lines_used() || !dead_.empty())
-      break;
+    if (!dead_.empty())
+      return {};
+    if (!lines_used())
+      return ring_->run();
     if (Status status = ring_->poll(); !status)
       return status;
+    if (moved && waiting_)
+      learn_wait(bound);
     if (moved)
-      end = clock::now() + spin_;
-  } while (clock::now() < end);
-  if (!dead_.empty())
-    return {};
-  spin_missed();
+      since = clock::now();
+    else if (!waiting_)
+      waiting_ = clock::now();
+    if (!moved && wait_ > bound)
+      break;
+  }
   return lines_sleep() ? Status() : ring_->run();
 }
 

@@ -5,6 +5,7 @@
 #include <chrono>
 #include <memory>
 #include <mutex>
+#include <optional>
 #include <string>
 #include <thread>
 #include <vector>
@@ -69,6 +70,7 @@ class Worker {
   std::string describe() const { return ring_->describe(); }
 
  private:
+  using clock = std::chrono::steady_clock;
   struct Listener;
   struct Mail {
     std::vector<std::pair<UniqueFd, std::string>> conns;
@@ -85,7 +87,7 @@ class Worker {
   bool look();
   bool lines_used() const;
   bool lines_sleep();
-  void spin_missed();
+  void learn_wait(std::chrono::nanoseconds bound);
   void wake();
   void arm_wake();
   void arm_tick();
@@ -117,7 +119,8 @@ class Worker {
   std::vector<std::unique_ptr<Conn>> conns_;  // some of them on lines_
   std::vector<Conn*> dead_;
   std::vector<std::unique_ptr<Listener>> listeners_;
-  std::chrono::nanoseconds spin_{};  // how long to look at lines_ before sleeping
+  std::optional<clock::time_point> waiting_;  // since when nothing came on lines_
+  std::chrono::nanoseconds wait_{};           // how long that took lately, on average
   const std::vector<std::unique_ptr<Worker>>* workers_ = nullptr;
   size_t next_worker_ = 0;
   std::vector<std::unique_ptr<Call>> free_calls_;

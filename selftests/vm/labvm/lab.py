@@ -17,6 +17,15 @@ PORT = 12345
 # The machine itself: the loopback device's CID.
 VSOCK_CID = 1
 SHARED_MEMORY = 32 << 20
+# How long to look before sleeping: an emulated processor is some twenty times as slow.
+SPIN = 5000
+# What the engine listens on beside TCP, and what is mounted.
+CHANNELS = {
+    "tcp": ("", "/"),
+    "vsock": (f"vsock:any:{PORT}", f"vsock:{VSOCK_CID}:/"),
+    "pcie": (f"pcie:0 --spin-us {SPIN}", "pcie:0:/"),
+    "pcie-plain": (f"pcie:0 --spin-us {SPIN}", "pcie:0:/"),
+}
 PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
 # Ready when the port listens; looking leaves no trace in the engine, unlike
@@ -24,13 +33,10 @@ PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 START_ENGINE = """
 ulimit -n 524288
 case $QTFS_CHANNEL in
-vsock)	modprobe -q vsock_loopback	# built into some kernels
-	set -- --listen "vsock:any:%(port)d" ;;
-pcie*)	insmod "$QTFS_SERVER_KO" qtfs_log_level=WARN || exit
-	set -- --listen pcie:0 ;;
-*)	set -- ;;
+vsock)	modprobe -q vsock_loopback ;;	# built into some kernels
+pcie*)	insmod "$QTFS_SERVER_KO" qtfs_log_level=WARN || exit ;;
 esac
-setsid engine 4096 16 "$@" --listen 0.0.0.0:%(port)d --insecure %(args)s \
+setsid engine 4096 16 ${QTFS_LISTEN:+--listen $QTFS_LISTEN} --listen 0.0.0.0:%(port)d --insecure %(args)s \
 	</dev/null >/run/qtfs-engine.log 2>&1 &
 echo $! >/run/qtfs-engine.pid
 until grep -qs ':%(port)04X 0\\+:0000 0A' /proc/net/tcp /proc/net/tcp6; do
@@ -92,6 +98,7 @@ class Lab:
 
     def environment(self):
         one = self.options.one
+        listen, source = CHANNELS[self.options.channel]
         return {
             "PATH": f"{self.programs}:{PATH}",
             "QTFS_KO": self.ko,
@@ -102,6 +109,8 @@ class Lab:
             "QTFS_CLIENT_IP": "127.0.0.1" if one else f"10.0.0.{DPU}",
             "QTFS_PORT": str(PORT),
             "QTFS_CHANNEL": self.options.channel,
+            "QTFS_LISTEN": listen,
+            "QTFS_SOURCE": source,
             "QTFS_SELFTESTS": self.selftests,
             "QTFS_KSELFTEST": self.kselftest,
             "QTFS_KERNEL": self.options.kernel,
@@ -168,16 +177,14 @@ class Lab:
         if self.options.channel == "vsock":
             return f"qtfs_server_vsock_cid={VSOCK_CID} qtfs_server_vsock_port={PORT}"
         if self.options.channel.startswith("pcie"):
-            return ""
+            return f"qtfs_pcie_spin_us={SPIN}"
         return f"qtfs_server_ip=$QTFS_HOST_IP qtfs_server_port={PORT}"
 
     def mount_tree(self):
         o = self.options
         extra = f"-o {shlex.quote(o.mount_options)}" if o.mount_options else ""
-        sources = {"tcp": "/", "vsock": f"vsock:{VSOCK_CID}:/"}
-        source = sources.get(o.channel, "pcie:0:/")
         self.dpu.link.must(
-            "mounting", f"mount -t qtfs {source} /mnt/host {extra}; status=$?; "
+            "mounting", f"mount -t qtfs $QTFS_SOURCE /mnt/host {extra}; status=$?; "
             "[ $status = 0 ] || dmesg | tail -n 20; exit $status", env=self.env)
 
     def command(self):

@@ -76,7 +76,7 @@ Result<std::unique_ptr<PcieDevice>> PcieDevice::open(const std::string& address,
   if (!fd) {
     const int err = errno;
     error = fmt::format("cannot listen on {}: {}: {}{}", address, path, std::strerror(err),
-                        err == ENOENT ? "; is qtfs_server.ko loaded, and the device there?"
+                        err == ENOENT  ? "; is qtfs_server.ko loaded, and the device there?"
                         : err == EBUSY ? "; another engine serves it"
                                        : "");
     return Status::error(err);

@@ -118,7 +118,8 @@ Result<std::span<std::byte>> PcieQueue::writable() const {
     return Status::error(EPROTO);
   full_barrier();  // the peer has read what will be overwritten
   const size_t at = head_ & (memory_.size - 1);
-  return std::span(memory_.out_data + at, std::min<size_t>(memory_.size - count, memory_.size - at));
+  return std::span(memory_.out_data + at,
+                   std::min<size_t>(memory_.size - count, memory_.size - at));
 }
 
 bool PcieQueue::consume(size_t len) {
