@@ -347,12 +347,13 @@ fails_within() {
 engine_start() {
 	on_host "
 		ulimit -n 524288
+		log=/run/qtfs-engine.log
+		touch \$log
+		before=\$(wc -l <\$log)
 		setsid $QTFS_BUILD/engine 4096 16 --insecure $(engine_channel) \
-			--listen 0.0.0.0:$ENGINE_PORT $* \
-			</dev/null >>/run/qtfs-engine.log 2>&1 &
+			--listen 0.0.0.0:$ENGINE_PORT $* </dev/null >>\$log 2>&1 &
 		echo \$! >/run/qtfs-engine.pid
-		until grep -qs ':$(printf %04X "$ENGINE_PORT") 0\\+:0000 0A' \
-			/proc/net/tcp /proc/net/tcp6; do
+		until tail -n +\$((before + 1)) \$log | grep -q ' threads, '; do
 			[ -d /proc/\$! ] || exit 1
 			sleep 0.05
 		done"

@@ -12,6 +12,7 @@ CLIENT=/sys/bus/pci/drivers/qtfs
 SERVER=/sys/bus/pci/drivers/qtfs_server
 DEVICE=$(cd $CLIENT && echo 0000:*)
 SERVER_DEVICE=$(on_host "cd $SERVER && echo 0000:*")
+OTHER=$TMP/other
 mkdir "$OTHER"
 
 # Whatever a case leaves behind, the next test finds what the lab had made.

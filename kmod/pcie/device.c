@@ -402,7 +402,7 @@ static void device_remove(struct pci_dev *pci)
 	struct qtfs_pcie *dev = pci_get_drvdata(pci);
 
 	device_unlist(dev);
-	qtfs_pcie_set_state(dev, QTFS_RING_DOWN);
+	qtfs_pcie_announce(dev);	/* no connections, and nobody there */
 	qtfs_pcie_kick(dev, 0);
 	WRITE_ONCE(dev->dead, true);
 	synchronize_rcu();

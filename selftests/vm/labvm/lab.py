@@ -28,8 +28,7 @@ CHANNELS = {
 }
 PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
-# Ready when the port listens; looking leaves no trace in the engine, unlike
-# connecting to it.
+# Ready when it says so: last of all, how many threads it has.
 START_ENGINE = """
 ulimit -n 524288
 case $QTFS_CHANNEL in
@@ -39,7 +38,7 @@ esac
 setsid engine 4096 16 ${QTFS_LISTEN:+--listen $QTFS_LISTEN} --listen 0.0.0.0:%(port)d --insecure %(args)s \
 	</dev/null >/run/qtfs-engine.log 2>&1 &
 echo $! >/run/qtfs-engine.pid
-until grep -qs ':%(port)04X 0\\+:0000 0A' /proc/net/tcp /proc/net/tcp6; do
+until grep -q ' threads, ' /run/qtfs-engine.log; do
 	[ -d /proc/$! ] || { cat /run/qtfs-engine.log; exit 1; }
 	sleep 0.05
 done
