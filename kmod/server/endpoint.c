@@ -134,20 +134,21 @@ static int endpoint_open(struct inode *inode, struct file *file)
 {
 	struct endpoint *ep = container_of(file->private_data, struct endpoint,
 					   misc);
-	int err = 0;
+	int err = -EBUSY;
 
 	mutex_lock(&ep->lock);
 	if (ep->used)
-		err = -EBUSY;
-	else if (!qtfs_pcie_begin(ep->dev))
-		err = -ENODEV;
-	if (!err) {
-		qtfs_pcie_announce(ep->dev);
-		qtfs_pcie_end();
-		ep->used = true;
-		ep->mapping = file->f_mapping;
-		kref_get(&ep->dev->ref);
-	}
+		goto out;
+	err = -ENODEV;
+	if (!qtfs_pcie_begin(ep->dev))
+		goto out;
+	qtfs_pcie_announce(ep->dev);
+	qtfs_pcie_end();
+	ep->used = true;
+	ep->mapping = file->f_mapping;
+	kref_get(&ep->dev->ref);
+	err = 0;
+out:
 	mutex_unlock(&ep->lock);
 	return err;
 }

@@ -134,9 +134,8 @@ void read_root(toml::table& root, Config& config, Problem& problem) {
   root.erase("limits");
   read_table(root, problem, Key<std::vector<std::string>>{"listen", &config.listen},
              Key<unsigned>{"ring-entries", &config.ring_entries},
-             Key<unsigned>{"threads", &config.threads},
-             Key<unsigned>{"spin-us", &config.spin_us}, Key<bool>{"insecure", &config.insecure},
-             Key<bool>{"multishot", &config.multishot},
+             Key<unsigned>{"threads", &config.threads}, Key<unsigned>{"spin-us", &config.spin_us},
+             Key<bool>{"insecure", &config.insecure}, Key<bool>{"multishot", &config.multishot},
              Key<std::string>{"psk-file", &config.psk_file},
              Key<std::string>{"log-level", &config.log_level});
 }

@@ -48,7 +48,8 @@ Source parse_source(std::string_view text) {
       wrong(text, "no host before the colon");
     if (source.host.find(':') != std::string::npos && source.channel == "vsock")
       wrong(text, "vsock takes one number before the path; the port is an option, port=");
-    if (source.host.find_first_not_of("0123456789") != std::string::npos && source.channel == "pcie")
+    if (source.host.find_first_not_of("0123456789") != std::string::npos &&
+        source.channel == "pcie")
       wrong(text, "pcie takes one number before the path: that of a device");
     if (source.host.find(':') != std::string::npos)
       wrong(text, "write an IPv6 address in brackets: [" + source.host + "]:" + std::string(rest));
