@@ -32,6 +32,7 @@ Conn::~Conn() = default;
 
 void Conn::start(std::unique_ptr<Wire> wire) {
   wire_ = std::move(wire);
+  worker_.keep_time();
   wire_->receive();
 }
 
@@ -47,12 +48,14 @@ void Conn::tick() {
 // It may still want its answers, but waits for nothing that may never come.
 void Conn::peer_ended() {
   draining_ = true;
+  worker_.keep_time();
   if (jobs_ > 0)
     worker_.pool().cancel_all(*this);
 }
 
 void Conn::drain() {
   draining_ = true;
+  worker_.keep_time();
   wire_->stop_receiving();
   settle();
 }

@@ -24,8 +24,9 @@ class Conn {
   ~Conn();
 
   void start(std::unique_ptr<Wire> wire);
-  // Once a second.
+  // Once a second, while it is timed().
   void tick();
+  bool timed() const { return !handshake_.ready() || draining_; }
   // Takes no more requests; closes when everything is answered and sent.
   void drain();
   // At once; what runs is interrupted.

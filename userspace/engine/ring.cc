@@ -150,6 +150,7 @@ io_uring_sqe* Ring::sqe(RingOp* op) {
   io_uring_sqe* entry = io_uring_get_sqe(ring_.get());
   while (!entry) {
     io_uring_submit(ring_.get());
+    immediate_ = 0;  // their completions are there already
     entry = io_uring_get_sqe(ring_.get());
   }
   io_uring_prep_nop(entry);
@@ -193,6 +194,13 @@ void Ring::sendmsg(int fd, const msghdr& message, bool more, RingOp& op) {
   const unsigned flags = MSG_NOSIGNAL | MSG_WAITALL | (more ? MSG_MORE : 0);
   io_uring_prep_sendmsg(entry, fd, &message, flags);
   io_uring_sqe_set_data(entry, &op);
+}
+
+void Ring::send_now(int fd, const msghdr& message, RingOp& op) {
+  io_uring_sqe* entry = sqe(&op);
+  io_uring_prep_sendmsg(entry, fd, &message, MSG_NOSIGNAL | MSG_DONTWAIT);
+  io_uring_sqe_set_data(entry, &op);
+  immediate_++;
 }
 
 void Ring::splice(int pipe, int fd, size_t len, RingOp& op) {
@@ -257,21 +265,25 @@ void Ring::complete_all() {
   } while (count == batch.size());
 }
 
-Status Ring::run() {
-  const int ret = io_uring_submit_and_wait(ring_.get(), 1);
-  if (ret < 0 && ret != -EINTR && ret != -EBUSY && ret != -EAGAIN)
+// Gets what came and tells whether the ring still works.
+Status Ring::submitted(int ret) {
+  if (ret >= 0)
+    immediate_ = 0;
+  else if (ret != -EINTR && ret != -EBUSY && ret != -EAGAIN)
     return Status::error(-ret);
   complete_all();
   return {};
 }
 
+// What completes at once is nothing to wake up for.
+Status Ring::run() {
+  return submitted(io_uring_submit_and_wait(ring_.get(), 1 + immediate_));
+}
+
 // No system call when there is nothing: the kernel sets a flag when it has something to say.
 Status Ring::poll() {
-  if (io_uring_sq_ready(ring_.get()) > 0) {
-    const int ret = io_uring_submit(ring_.get());
-    if (ret < 0 && ret != -EINTR && ret != -EBUSY && ret != -EAGAIN)
-      return Status::error(-ret);
-  }
+  if (io_uring_sq_ready(ring_.get()) > 0)
+    return submitted(io_uring_submit(ring_.get()));
   complete_all();
   return {};
 }

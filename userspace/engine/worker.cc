@@ -40,6 +40,7 @@ struct Worker::Listener {
         target.adopt(std::move(conn), std::move(peer));
     } else if (completion.result == -EMFILE || completion.result == -ENFILE) {
       log::warning("no descriptor for a connection");
+      worker->keep_time();
       if (!armed)
         return;  // again at the next tick
     }
@@ -92,7 +93,6 @@ void Worker::join() {
 
 void Worker::run() {
   arm_wake();
-  arm_tick();
   loop();
   // The ring goes away on its own thread, with nothing under way.
   conns_.clear();
@@ -189,7 +189,9 @@ void Worker::arm_wake() {
   ring_->read(event_.get(), std::as_writable_bytes(std::span(&event_value_, 1)), event_op_);
 }
 
-void Worker::arm_tick() {
+void Worker::keep_time() {
+  if (tick_armed_)
+    return;
   tick_armed_ = true;
   ring_->timeout(1, tick_op_);
 }
@@ -235,8 +237,8 @@ void Worker::on_tick() {
   for (auto& listener : listeners_)
     if (!listener->armed && !draining_)
       listener->arm();
-  if (!draining_ || !conns_.empty())
-    arm_tick();
+  if (std::any_of(conns_.begin(), conns_.end(), [](auto& conn) { return conn->timed(); }))
+    keep_time();
 }
 
 Conn* Worker::add_conn(std::string peer) {

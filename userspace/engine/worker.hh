@@ -65,6 +65,8 @@ class Worker {
   Call& take_call();
   void give_call(Call& call);
   void reap(Conn& conn);
+  // Calls Conn::tick() in a second, and again while one of them is timed().
+  void keep_time();
 
   const Stats& stats() const { return context_.stats; }
   std::string describe() const { return ring_->describe(); }
@@ -90,7 +92,6 @@ class Worker {
   void learn_wait(std::chrono::nanoseconds bound);
   void wake();
   void arm_wake();
-  void arm_tick();
   void on_wake();
   void on_tick();
   Conn* add_conn(std::string peer);

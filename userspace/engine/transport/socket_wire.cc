@@ -11,6 +11,7 @@ namespace {
 constexpr unsigned bulk_streak = 8;
 constexpr size_t staging_size = 65536;
 constexpr size_t worth_aiming = 16384;  // what is left of a big frame
+constexpr size_t small_send = 65536;    // finds room but for a peer that does not read
 }  // namespace
 
 SocketWire::SocketWire(Conn& conn, UniqueFd fd)
@@ -102,16 +103,24 @@ void SocketWire::send_rest() {
     return;
   }
   size_t count = 0;
-  for (; count < outgoing_.count() && !outgoing_[count].pipe && count < iov_.size(); count++)
+  size_t len = 0;
+  for (; count < outgoing_.count() && !outgoing_[count].pipe && count < iov_.size(); count++) {
     iov_[count] = {outgoing_[count].buffer.data(), outgoing_[count].buffer.size()};
+    len += iov_[count].iov_len;
+  }
   message_ = {};
   message_.msg_iov = iov_.data();
   message_.msg_iovlen = count;
-  ring_.sendmsg(fd_.get(), message_, count < outgoing_.count(), tx_op_);
+  const bool more = count < outgoing_.count();
+  if (!tx_full_ && !more && len <= small_send)
+    ring_.send_now(fd_.get(), message_, tx_op_);
+  else
+    ring_.sendmsg(fd_.get(), message_, more, tx_op_);
 }
 
 void SocketWire::on_send(const Completion& completion) {
   tx_armed_ = false;
+  tx_full_ = completion.result == -EAGAIN;
   if (completion.result > 0) {
     const auto len = static_cast<size_t>(completion.result);
     outgoing_.consume(len);

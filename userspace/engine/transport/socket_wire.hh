@@ -44,6 +44,7 @@ class SocketWire final : public Wire {
 
   RingOp tx_op_;
   bool tx_armed_ = false;
+  bool tx_full_ = false;  // the last send found no room: the next one waits
   Outgoing outgoing_;
   std::array<iovec, 64> iov_{};
   msghdr message_{};
