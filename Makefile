@@ -49,7 +49,7 @@ modules:
 	@rsync -a kmod include $(MODULES)
 	flock build/.modules-$(KERNEL).lock \
 		$(MAKE) -C $(MODULES)/kmod KDIR=$(abspath $(KDIR))
-	@echo 'built: $(MODULES)/kmod/qtfs.ko'
+	@echo 'built: $(MODULES)/kmod/qtfs.ko, qtfs_server.ko'
 else
 modules:
 	@echo 'no kernel headers at $(KDIR): modules are not built.'

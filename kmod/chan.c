@@ -121,6 +121,13 @@ static void chan_writable(struct qtfs_link *link)
 		queue_work(chan_wq, &chan->tx_work);
 }
 
+static bool chan_busy(struct qtfs_link *link)
+{
+	struct qtfs_chan *chan = container_of(link, struct qtfs_chan, link);
+
+	return READ_ONCE(chan->nr_used);
+}
+
 void qtfs_chan_fail(struct qtfs_chan *chan, int err)
 {
 	struct qtfs_req *req;
@@ -173,6 +180,7 @@ struct qtfs_chan *qtfs_chan_open(void *owner, const struct qtfs_chan_ops *ops,
 	chan->link.trans = to->trans;
 	chan->link.readable = chan_readable;
 	chan->link.writable = chan_writable;
+	chan->link.busy = chan_busy;
 
 	err = to->trans->open(&chan->link, net, to, timeout);
 	if (err) {
@@ -449,6 +457,14 @@ static bool chan_stirred(struct qtfs_chan *chan, struct qtfs_req *req)
 	       (chan->greeting && !qtfs_chan_is_up(chan));
 }
 
+/* The leader receives; where that is worth it, also what is just coming. */
+static void chan_lead(struct qtfs_chan *chan, struct qtfs_req *req)
+{
+	if (chan->link.trans->spin)
+		set_bit(QTFS_CHAN_RX_WAKE, &chan->flags);
+	qtfs_chan_receive(chan, req);
+}
+
 int qtfs_chan_wait(struct qtfs_chan *chan, struct qtfs_req *req, long timeout)
 {
 	int err = 0;
@@ -458,7 +474,7 @@ int qtfs_chan_wait(struct qtfs_chan *chan, struct qtfs_req *req, long timeout)
 		DEFINE_WAIT(wait);
 
 		if (READ_ONCE(chan->leader) == req)
-			qtfs_chan_receive(chan, req);
+			chan_lead(chan, req);
 
 		prepare_to_wait(&req->wq, &wait, QTFS_WAIT_STATE);
 		if (!chan_stirred(chan, req) &&

@@ -19,12 +19,6 @@
 #define CREATE_TRACE_POINTS
 #include "trace.h"
 
-unsigned int qtfs_log_level = QTFS_LOG_WARN;
-
-const char *const qtfs_log_level_names[QTFS_LOG_NR] = {
-	"NONE", "ERROR", "WARN", "INFO", "DEBUG"
-};
-
 static char default_ip[] = "127.0.0.1";
 static bool vsock_cid_given;
 
@@ -57,39 +51,6 @@ MODULE_PARM_DESC(qtfs_server_vsock_cid,
 module_param_named(qtfs_server_vsock_port, qtfs_param_vsock_port, uint, 0444);
 MODULE_PARM_DESC(qtfs_server_vsock_port,
 		 "server's port for vsock mounts that name none (12345)");
-
-static int log_level_set(const char *value, const struct kernel_param *kp)
-{
-	char name[16];
-	unsigned int level;
-
-	strscpy(name, value, sizeof(name));
-	strim(name);
-	for (level = 0; level < QTFS_LOG_NR; level++)
-		if (!strcasecmp(name, qtfs_log_level_names[level]))
-			break;
-	if (level == QTFS_LOG_NR &&
-	    (kstrtouint(name, 10, &level) || level >= QTFS_LOG_NR)) {
-		pr_err("qtfs: qtfs_log_level=%s is none of NONE ERROR WARN INFO DEBUG\n",
-		       name);
-		return -EINVAL;
-	}
-	WRITE_ONCE(qtfs_log_level, level);
-	return 0;
-}
-
-static int log_level_get(char *buf, const struct kernel_param *kp)
-{
-	return sysfs_emit(buf, "%s\n",
-			  qtfs_log_level_names[READ_ONCE(qtfs_log_level)]);
-}
-
-static const struct kernel_param_ops log_level_ops = {
-	.set = log_level_set,
-	.get = log_level_get,
-};
-module_param_cb(qtfs_log_level, &log_level_ops, NULL, 0644);
-MODULE_PARM_DESC(qtfs_log_level, "NONE, ERROR, WARN (default), INFO or DEBUG");
 
 static int check_params(void)
 {
@@ -136,6 +97,9 @@ void qtfs_default_server(const struct qtfs_transport *trans,
 		snprintf(def->address, sizeof(def->address), "%u",
 			 qtfs_param_vsock_cid);
 		def->port = qtfs_param_vsock_port;
+	} else if (def->trans != &qtfs_tcp_transport) {
+		strscpy(def->address, "0", sizeof(def->address));
+		def->port = 0;
 	} else {
 		strscpy(def->address, qtfs_param_server_ip,
 			sizeof(def->address));
@@ -163,14 +127,19 @@ static int __init qtfs_init(void)
 	err = qtfs_netlink_init();
 	if (err)
 		goto out_exit_inode_cache;
-	err = qtfs_super_init();	/* last: from here on users arrive */
+	err = qtfs_pcie_client_init();
 	if (err)
 		goto out_exit_netlink;
+	err = qtfs_super_init();	/* last: from here on users arrive */
+	if (err)
+		goto out_exit_pcie;
 	qtfs_default_server(NULL, &def);
 	qtfs_info("version %s, server %s port %u over %s\n", QTFS_VERSION,
 		  def.address, def.port, def.trans->name);
 	return 0;
 
+out_exit_pcie:
+	qtfs_pcie_client_exit();
 out_exit_netlink:
 	qtfs_netlink_exit();
 out_exit_inode_cache:
@@ -185,6 +154,7 @@ out_exit_req_cache:
 static void __exit qtfs_exit(void)
 {
 	qtfs_super_exit();
+	qtfs_pcie_client_exit();
 	qtfs_netlink_exit();
 	qtfs_inode_cache_exit();
 	qtfs_chan_module_exit();

@@ -226,6 +226,28 @@ static int rx_step(struct qtfs_chan *chan)
 	}
 }
 
+/*
+ * Nobody receives from here on: the link has to tell of what comes. Returns
+ * whether something is there already.
+ */
+static bool rx_rest(struct qtfs_chan *chan)
+{
+	const struct qtfs_transport *trans = chan->link.trans;
+
+	return trans->arm ? trans->arm(&chan->link) :
+			    trans->pending(&chan->link);
+}
+
+/* The link is empty. Returns whether something came, for who cares to look. */
+static bool rx_await(struct qtfs_chan *chan, struct qtfs_req *until)
+{
+	const struct qtfs_transport *trans = chan->link.trans;
+
+	if (!trans->arm)
+		return false;
+	return (until && trans->spin(&chan->link)) || trans->arm(&chan->link);
+}
+
 static void rx_drain(struct qtfs_chan *chan, struct qtfs_req *until)
 {
 	int err;
@@ -234,12 +256,13 @@ static void rx_drain(struct qtfs_chan *chan, struct qtfs_req *until)
 		if (until && chan->rx.stage == RX_HEADER &&
 		    READ_ONCE(until->state) == QTFS_REQ_DONE) {
 			/* What is left is the next one's. */
-			if (chan->rx.staged != chan->rx.taken ||
-			    chan->link.trans->pending(&chan->link))
+			if (chan->rx.staged != chan->rx.taken || rx_rest(chan))
 				set_bit(QTFS_CHAN_RX_WAKE, &chan->flags);
 			return;
 		}
 		err = rx_step(chan);
+		if (err == -EAGAIN && rx_await(chan, until))
+			continue;
 		if (err == -EAGAIN)
 			return;
 		if (err)

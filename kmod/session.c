@@ -249,6 +249,12 @@ static int greeting_connect(struct greeting *g)
 	case -ENODEV:
 		return greeting_fail(g, err,
 				     "no device of this machine leads there");
+	case -EBUSY:
+		return greeting_fail(g, err,
+				     "every queue of the device is in use");
+	case -EPROTONOSUPPORT:
+		return greeting_fail(g, err,
+				     "the server lays its memory out in another version");
 	case -ECONNRESET:
 		return greeting_fail(g, -EPROTO,
 			"what listens there does not speak the qtfs protocol");

@@ -475,7 +475,10 @@ static int ctx_endpoint(struct fs_context *fc, struct mount_ctx *ctx,
 	port = ctx->has_port ? ctx->port : def.port;
 
 	to->trans = def.trans;
-	if (!port || port > to->trans->port_max)
+	if (!to->trans->port_max && ctx->has_port)
+		return mount_invalid(fc, "port=%u: %s has no ports", port,
+				     to->trans->name);
+	if (to->trans->port_max && (!port || port > to->trans->port_max))
 		return mount_invalid(fc, "port=%u is not between 1 and %u",
 				     port, to->trans->port_max);
 	if (to->trans->parse(to, server, port))

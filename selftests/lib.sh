@@ -42,7 +42,7 @@
 #   wait_until SECONDS CMD...	until CMD succeeds; 1 when it never does
 #   as_user UID[:GID] CMD...	with no groups and no capabilities
 #   at_end CMD...		when the script ends, however it ends
-#   qtfs_mount [ARG...]		mount -t qtfs / $MNT ARG...
+#   qtfs_mount [ARG...]		mount the host's / at $MNT, as the lab does
 #   qtfs_umount [ARG...]	umount ARG... $MNT
 #   fails_within SECONDS REGEX ARG...	mount -t qtfs ARG... $OTHER fails in that
 #				time and says something that matches
@@ -319,7 +319,7 @@ at_end() {
 }
 
 qtfs_mount() {
-	mount -t qtfs / "$MNT" "$@"
+	mount -t qtfs "${QTFS_SOURCE:-/}" "$MNT" "$@"
 }
 
 qtfs_umount() {
@@ -328,7 +328,7 @@ qtfs_umount() {
 
 # What the engine of the lab listens on beside TCP.
 engine_channel() {
-	[ "${QTFS_CHANNEL-}" != vsock ] || echo "--listen vsock:any:$ENGINE_PORT"
+	[ -z "${QTFS_LISTEN-}" ] || echo "--listen $QTFS_LISTEN"
 }
 
 fails_within() {
@@ -347,12 +347,13 @@ fails_within() {
 engine_start() {
 	on_host "
 		ulimit -n 524288
+		log=/run/qtfs-engine.log
+		touch \$log
+		before=\$(wc -l <\$log)
 		setsid $QTFS_BUILD/engine 4096 16 --insecure $(engine_channel) \
-			--listen 0.0.0.0:$ENGINE_PORT $* \
-			</dev/null >>/run/qtfs-engine.log 2>&1 &
+			--listen 0.0.0.0:$ENGINE_PORT $* </dev/null >>\$log 2>&1 &
 		echo \$! >/run/qtfs-engine.pid
-		until grep -qs ':$(printf %04X "$ENGINE_PORT") 0\\+:0000 0A' \
-			/proc/net/tcp /proc/net/tcp6; do
+		until tail -n +\$((before + 1)) \$log | grep -q ' threads, '; do
 			[ -d /proc/\$! ] || exit 1
 			sleep 0.05
 		done"

@@ -47,7 +47,7 @@ expect_output "1234:5678 600" on_host "stat -c '%u:%g %a' $SRV/theirs"
 
 begin "writing takes set-id bits away, as on the server"
 for mode in 6777 2777 2767 4711; do
-	for folder in "$DIR" "$SRV"; do
+	for folder in "$SRV" "$DIR"; do
 		run=
 		[ "$folder" = "$SRV" ] && run=on_host
 		rm -f "$DIR/s"

@@ -4,8 +4,11 @@
 #define QTFS_COMPAT_H
 
 #include <linux/err.h>
+#include <linux/eventfd.h>
 #include <linux/fs.h>
+#include <linux/hrtimer.h>
 #include <linux/log2.h>
+#include <linux/mm.h>
 #include <linux/pagemap.h>
 #include <linux/posix_acl.h>
 #include <linux/sched.h>
@@ -166,5 +169,34 @@ static inline void qtfs_sk_own_frag(struct sock *sk)
 #else /* until 6.5 */
 #define QTFS_MSG_SPLICE_PAGES 0
 #endif
+
+static inline void
+qtfs_hrtimer_setup(struct hrtimer *timer,
+		   enum hrtimer_restart (*function)(struct hrtimer *),
+		   clockid_t clock, enum hrtimer_mode mode)
+{
+#ifdef QTFS_HAVE_HRTIMER_SETUP
+	hrtimer_setup(timer, function, clock, mode);
+#else /* until 6.13 */
+	hrtimer_init(timer, clock, mode);
+	timer->function = function;
+#endif
+}
+
+#ifndef QTFS_HAVE_VM_FLAGS_CLEAR /* until 6.3 */
+static inline void vm_flags_clear(struct vm_area_struct *vma, vm_flags_t flags)
+{
+	vma->vm_flags &= ~flags;
+}
+#endif
+
+static inline void qtfs_eventfd_signal(struct eventfd_ctx *ctx)
+{
+#ifdef QTFS_HAVE_EVENTFD_SIGNAL_ONE
+	eventfd_signal(ctx);
+#else /* until 6.8 */
+	eventfd_signal(ctx, 1);
+#endif
+}
 
 #endif /* QTFS_COMPAT_H */

@@ -10,6 +10,9 @@ static const struct qtfs_transport *const transports[] = {
 #if IS_ENABLED(CONFIG_VSOCKETS)
 	&qtfs_vsock_transport,
 #endif
+#if IS_ENABLED(CONFIG_PCI)
+	&qtfs_pcie_transport,
+#endif
 };
 
 const struct qtfs_transport *qtfs_transport_find(const char *name)

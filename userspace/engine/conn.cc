@@ -5,7 +5,6 @@
 #include <ctime>
 
 #include "engine/dispatch.hh"
-#include "engine/listener.hh"
 #include "engine/worker.hh"
 #include "lib/log.hh"
 
@@ -17,7 +16,6 @@ constexpr unsigned handshake_seconds = 10;
 constexpr unsigned drain_seconds = 10;   // for a peer that takes no answers
 constexpr size_t coalesce_size = 16384;  // small answers share buffers of this size
 constexpr size_t inline_payload = 2048;  // shorter payloads are copied behind their header
-constexpr unsigned bulk_streak = 8;
 
 uint64_t now_ns() {
   timespec now{};
@@ -27,20 +25,15 @@ uint64_t now_ns() {
 
 }  // namespace
 
-Conn::Conn(Worker& worker, UniqueFd fd, std::string peer)
-    : worker_(worker),
-      fd_(std::move(fd)),
-      peer_(std::move(peer)),
-      handshake_(worker.door()),
-      waitall_(takes_waitall(fd_.get())) {
-  rx_op_ = {[](void* self, const Completion& c) { static_cast<Conn*>(self)->on_recv(c); }, this};
-  tx_op_ = {[](void* self, const Completion& c) { static_cast<Conn*>(self)->on_send(c); }, this};
-}
+Conn::Conn(Worker& worker, std::string peer)
+    : worker_(worker), peer_(std::move(peer)), handshake_(worker.door()) {}
 
 Conn::~Conn() = default;
 
-void Conn::start() {
-  arm();
+void Conn::start(std::unique_ptr<Wire> wire) {
+  wire_ = std::move(wire);
+  worker_.keep_time();
+  wire_->receive();
 }
 
 void Conn::tick() {
@@ -52,19 +45,18 @@ void Conn::tick() {
     close();
 }
 
-// It sends no more. It may still want its answers, but waits for nothing that may never come.
+// It may still want its answers, but waits for nothing that may never come.
 void Conn::peer_ended() {
   draining_ = true;
+  worker_.keep_time();
   if (jobs_ > 0)
     worker_.pool().cancel_all(*this);
 }
 
 void Conn::drain() {
   draining_ = true;
-  if (rx_armed_ && !rx_cancelling_) {
-    rx_cancelling_ = true;
-    worker_.ring().cancel(rx_op_);
-  }
+  worker_.keep_time();
+  wire_->stop_receiving();
   settle();
 }
 
@@ -72,84 +64,43 @@ void Conn::close() {
   if (closing_)
     return;
   closing_ = true;
-  // Ends what the ring does with it.
-  shutdown(fd_.get(), SHUT_RDWR);
-  if (rx_armed_)
-    worker_.ring().cancel(rx_op_);
+  wire_->close();
   if (jobs_ > 0)
     worker_.pool().cancel_all(*this);
 }
 
 // --- receiving
 
-void Conn::arm() {
-  if (closing_ || draining_ || paused_ || rx_armed_ || close_when_sent_)
-    return;
-  rx_armed_ = true;
-  rx_cancelling_ = false;
-  Ring& ring = worker_.ring();
-  if (bulk_) {
-    rx_ = Rx::direct;
-    ring.recv_into(fd_.get(), {bulk_.tail(), expected_ - bulk_.size()}, waitall_, rx_op_);
-  } else if (!ring.provided_buffers()) {
-    rx_ = Rx::direct;
-    if (!staging_)
-      staging_ = worker_.context().buffers.take(bulk_min);
-    ring.recv_into(fd_.get(), {staging_.data(), staging_.capacity()}, false, rx_op_);
-  } else if (bulk_streak_ > 0) {
-    bulk_streak_--;
-    rx_ = Rx::select;
-    ring.recv_select(fd_.get(), rx_op_);
-  } else {
-    rx_ = Rx::multishot;
-    ring.recv_multishot(fd_.get(), rx_op_);
-  }
+std::span<std::byte> Conn::bulk_room() {
+  if (!bulk_)
+    return {};
+  return {bulk_.tail(), expected_ - bulk_.size()};
 }
 
-void Conn::on_recv(const Completion& completion) {
-  const int result = completion.result;
-  if (!completion.more)
-    rx_armed_ = false;
-  if (result > 0) {
-    received_at_ = now_ns();
-    const auto len = static_cast<size_t>(result);
-    if (completion.buffer >= 0) {
-      received(worker_.ring().buffer(completion.buffer).first(len));
-      worker_.ring().recycle(completion.buffer);
-    } else if (bulk_) {
-      bulk_.grow(len);
-      received({});
-    } else {
-      received({staging_.data(), len});
-    }
-  } else if (completion.buffer >= 0) {
-    worker_.ring().recycle(completion.buffer);
-  }
-  const bool transient = result == -ENOBUFS || result == -ECANCELED || result == -EINTR;
-  if (result == 0)
-    peer_ended();
-  else if (result < 0 && !transient)
-    close();
-  if (result == -ENOBUFS)
-    worker_.context().stats.out_of_buffers.add();
-  // A big frame is better received where it belongs, and a peer that does not read not at all.
-  const bool other_way = paused_ || (bulk_ && expected_ - bulk_.size() >= bulk_min / 4);
-  if (rx_armed_ && other_way && !rx_cancelling_ && !closing_) {
-    rx_cancelling_ = true;
-    worker_.ring().cancel(rx_op_);
-  }
-  flush();
-  arm();
-  settle();
+void Conn::bulk_received(size_t len) {
+  bulk_.grow(len);
+  received({});
 }
 
 void Conn::received(Bytes bytes) {
-  if (paused_ || closing_ || close_when_sent_) {
-    if (paused_ && !closing_)
-      held_.insert(held_.end(), bytes.begin(), bytes.end());
-    return;
-  }
-  feed(bytes);
+  received_at_ = now_ns();
+  if (paused_ && !closing_)
+    held_.insert(held_.end(), bytes.begin(), bytes.end());
+  else if (!closing_ && !close_when_sent_)
+    feed(bytes);
+}
+
+void Conn::receive_done() {
+  flush();
+  receive();
+  settle();
+}
+
+void Conn::receive() {
+  if (wants())
+    wire_->receive();
+  else if (paused_)
+    wire_->stop_receiving();
 }
 
 void Conn::feed(Bytes bytes) {
@@ -178,7 +129,6 @@ size_t Conn::feed_bulk(Bytes bytes) {
   bulk_.append(bytes.first(used));
   if (bulk_.size() == expected_) {
     Buffer whole = std::exchange(bulk_, Buffer());
-    bulk_streak_ = bulk_streak;
     frame(whole.bytes(), &whole);
     if (whole)
       worker_.context().buffers.give(std::move(whole));
@@ -496,65 +446,12 @@ void Conn::enqueue(Bytes header, Bytes body, Payload payload) {
 }
 
 void Conn::flush() {
-  if (tx_armed_ || closing_ || queue_.empty())
-    return;
-  sending_.swap(queue_);
-  sent_ = 0;
-  send_rest();
+  if (!closing_ && !queue_.empty() && !wire_->sending())
+    wire_->send(queue_);
 }
 
-// As much as one operation takes: what is in memory, up to the next pipe, or that pipe.
-void Conn::send_rest() {
-  tx_armed_ = true;
-  if (const Pipe& pipe = sending_[sent_].pipe) {
-    worker_.ring().splice(pipe.out(), fd_.get(), pipe.size(), tx_op_);
-    return;
-  }
-  size_t count = 0;
-  size_t i = sent_;
-  for (; i < sending_.size() && !sending_[i].pipe && count < iov_.size(); i++, count++)
-    iov_[count] = {sending_[i].buffer.data(), sending_[i].buffer.size()};
-  message_ = {};
-  message_.msg_iov = iov_.data();
-  message_.msg_iovlen = count;
-  worker_.ring().sendmsg(fd_.get(), message_, i < sending_.size(), tx_op_);
-}
-
-// The first @len bytes of what is being sent are gone.
-void Conn::sent(size_t len) {
-  Context& context = worker_.context();
-  queued_bytes_ -= len;
-  while (sent_ < sending_.size()) {
-    Payload& first = sending_[sent_];
-    const size_t part = std::min(len, first.size());
-    len -= part;
-    if (first.pipe)
-      first.pipe.consume(part);
-    else
-      first.buffer.consume(part);
-    if (first.size() > 0)
-      return;
-    if (first.pipe)
-      context.pipes.give(std::move(first.pipe));
-    else
-      context.buffers.give(std::move(first.buffer));
-    sent_++;
-  }
-}
-
-void Conn::on_send(const Completion& completion) {
-  tx_armed_ = false;
-  if (completion.result > 0)
-    sent(static_cast<size_t>(completion.result));
-  else if (completion.result != -EINTR && completion.result != -EAGAIN)
-    close();
-  if (!closing_ && sent_ < sending_.size()) {
-    send_rest();
-  } else {
-    sending_.clear();
-    sent_ = 0;
-    flush();
-  }
+void Conn::send_done() {
+  flush();
   resume_if_possible();
   settle();
 }
@@ -573,12 +470,12 @@ void Conn::resume_if_possible() {
   const std::vector<std::byte> held = std::exchange(held_, {});
   feed(held);  // even nothing: a big frame may have become complete
   flush();
-  arm();
+  receive();
 }
 
 // Closes what has nothing left to do.
 void Conn::settle() {
-  const bool idle = !tx_armed_ && queue_.empty();
+  const bool idle = !wire_->sending() && queue_.empty();
   if (idle && (close_when_sent_ || (draining_ && jobs_ == 0)))
     close();
   if (gone())

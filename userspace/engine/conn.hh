@@ -3,11 +3,8 @@
 // the answers. Only its worker's thread touches it.
 #pragma once
 
-#include <sys/socket.h>
-#include <sys/uio.h>
-
-#include <array>
 #include <memory>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -15,7 +12,7 @@
 #include "engine/dispatch.hh"
 #include "engine/frame.hh"
 #include "engine/handshake.hh"
-#include "engine/ring.hh"
+#include "engine/transport/wire.hh"
 
 namespace qtfs {
 
@@ -23,33 +20,45 @@ class Worker;
 
 class Conn {
  public:
-  Conn(Worker& worker, UniqueFd fd, std::string peer);
+  Conn(Worker& worker, std::string peer);
   ~Conn();
 
-  void start();
-  // Once a second.
+  void start(std::unique_ptr<Wire> wire);
+  // Once a second, while it is timed().
   void tick();
+  bool timed() const { return !handshake_.ready() || draining_; }
   // Takes no more requests; closes when everything is answered and sent.
   void drain();
   // At once; what runs is interrupted.
   void close();
+  bool closing() const { return closing_; }
   // Nothing refers to it any more.
-  bool gone() const { return closing_ && !rx_armed_ && !tx_armed_ && jobs_ == 0; }
+  bool gone() const { return closing_ && wire_->idle() && jobs_ == 0; }
   // A call that a blocking thread ran.
   void finished(Call& call);
+
+  // For its wire. Whether bytes are wanted at all:
+  bool wants() const { return !closing_ && !draining_ && !paused_ && !close_when_sent_; }
+  // Where the rest of a big frame belongs; empty when none is under way.
+  std::span<std::byte> bulk_room();
+  // @bytes came, in front of everything that is to come, or were put into bulk_room().
+  void received(Bytes bytes);
+  void bulk_received(size_t len);
+  // That was all for now.
+  void receive_done();
+  // It sends no more.
+  void peer_ended();
+  // Of what was to be sent, so much is gone; and as much as could be sent at once.
+  void sent(size_t len) { queued_bytes_ -= len; }
+  void send_done();
 
   Worker& worker() { return worker_; }
   const std::string& peer() const { return peer_; }
 
  private:
-  enum class Rx : uint8_t { multishot, select, direct };
   static constexpr size_t bulk_min = 65536;  // payloads from here on are received in place
 
-  void on_recv(const Completion& completion);
-  void on_send(const Completion& completion);
-  void arm();
-  void peer_ended();
-  void received(Bytes bytes);
+  void receive();
   void feed(Bytes bytes);
   size_t feed_bulk(Bytes bytes);
   size_t feed_partial(Bytes bytes);
@@ -65,41 +74,26 @@ class Conn {
   void answer_cancel(uint64_t tag, uint32_t outcome);
   void enqueue(Bytes header, Bytes body, Payload payload);
   void flush();
-  void send_rest();
-  void sent(size_t len);
   bool congested() const;
   void resume_if_possible();
   void violated(const char* what);
   void settle();
 
   Worker& worker_;
-  UniqueFd fd_;
   const std::string peer_;
+  std::unique_ptr<Wire> wire_;
   Handshake handshake_;
   unsigned age_ = 0;        // seconds
   unsigned drain_age_ = 0;  // seconds since nothing more is taken
 
-  RingOp rx_op_;
-  const bool waitall_;
-  Rx rx_ = Rx::multishot;
-  bool rx_armed_ = false;
-  bool rx_cancelling_ = false;
-  unsigned bulk_streak_ = 0;  // a bulk frame was seen lately: no multishot for so many receives
   uint64_t received_at_ = 0;
-  Buffer staging_;               // where the kernel has no provided buffers
   Buffer partial_;               // beginning of a small frame
   Buffer bulk_;                  // of a big one
   size_t expected_ = 0;          // length of the frame in partial_ or bulk_, 0 before it is known
   std::vector<std::byte> held_;  // came while paused
 
-  RingOp tx_op_;
-  bool tx_armed_ = false;
   std::vector<Payload> queue_;
-  std::vector<Payload> sending_;
-  size_t sent_ = 0;  // payloads of sending_ that are done
-  size_t queued_bytes_ = 0;
-  std::array<iovec, 64> iov_{};
-  msghdr message_{};
+  size_t queued_bytes_ = 0;  // of it, and of what the wire has
 
   unsigned jobs_ = 0;
   size_t job_bytes_ = 0;

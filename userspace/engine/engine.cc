@@ -125,30 +125,55 @@ Engine::~Engine() {
   stop();
 }
 
+Status Engine::listen(const std::string& address, std::string& error) {
+  if (PcieDevice::names(address)) {
+    auto device = PcieDevice::open(address, error);
+    if (!device)
+      return device.status();
+    log::info("listening on {}", address);
+    ports_.push_back(0);
+    devices_.push_back(std::move(*device));
+    return {};
+  }
+  auto made = open_listener(address, error);
+  if (!made)
+    return made.status();
+  if (!made->guarded && psk_.empty() && !config_.insecure) {
+    error = fmt::format(
+        "refusing to listen on {} without authentication: give --psk-file, or --insecure to let "
+        "anyone who can connect act as any user",
+        address);
+    return Status::error(EPERM);
+  }
+  if (!made->guarded && psk_.empty())
+    log::warning("INSECURE: whoever can connect to {} can act as any user of this machine",
+                 address);
+  log::info("listening on {} (port {})", address, made->port);
+  ports_.push_back(made->port);
+  listening_.push_back(std::move(made->fd));
+  return {};
+}
+
+Status Engine::serve(PcieDevice& device) {
+  for (unsigned i = 0; i < device.queues(); i++)
+    if (Status status = workers_[i % workers_.size()]->serve(std::make_unique<PcieLine>(device, i));
+        !status)
+      return status;
+  return device.ready();
+}
+
+Status Engine::serve(std::unique_ptr<PcieDevice> device) {
+  return serve(*devices_.emplace_back(std::move(device)));
+}
+
 Status Engine::start(std::string& error) {
   signal(SIGPIPE, SIG_IGN);
   signal(SIGXFSZ, SIG_IGN);
   prctl(PR_SET_IO_FLUSHER, 1, 0, 0, 0);  // memory for others' writeback must not wait for ours
 
-  std::vector<Listening> listening;
-  for (const std::string& address : config_.listen) {
-    auto made = open_listener(address, error);
-    if (!made)
-      return made.status();
-    if (!made->guarded && psk_.empty() && !config_.insecure) {
-      error = fmt::format(
-          "refusing to listen on {} without authentication: give --psk-file, or --insecure to let "
-          "anyone who can connect act as any user",
-          address);
-      return Status::error(EPERM);
-    }
-    if (!made->guarded && psk_.empty())
-      log::warning("INSECURE: whoever can connect to {} can act as any user of this machine",
-                   address);
-    log::info("listening on {} (port {})", address, made->port);
-    ports_.push_back(made->port);
-    listening.push_back(std::move(*made));
-  }
+  for (const std::string& address : config_.listen)
+    if (Status status = listen(address, error); !status)
+      return status;
   for (const Export& exported : exports_.list())
     log::info("export {}{}", exported.path.empty() ? "/" : exported.path,
               exported.readonly ? " (read-only)" : "");
@@ -160,8 +185,14 @@ Status Engine::start(std::string& error) {
       return status;
     }
   }
-  for (size_t i = 0; i < listening.size(); i++)
-    workers_[i % workers_.size()]->listen(std::move(listening[i].fd), workers_);
+  for (size_t i = 0; i < listening_.size(); i++)
+    workers_[i % workers_.size()]->listen(std::move(listening_[i]), workers_);
+  listening_.clear();
+  for (auto& device : devices_)
+    if (Status status = serve(*device); !status) {
+      error = fmt::format("cannot listen on {}: {}", device->name(), std::strerror(status.err()));
+      return status;
+    }
   log::info("{} threads, {}", workers_.size(), workers_[0]->describe());
   return {};
 }

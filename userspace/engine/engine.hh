@@ -18,6 +18,8 @@ class Engine {
   ~Engine();
 
   Status start(std::string& error);
+  // Serves shared memory, besides what the configuration names. After start().
+  Status serve(std::unique_ptr<PcieDevice> device);
   // Stops accepting, finishes what runs, flushes answers; within @bound, then by force.
   void stop(std::chrono::milliseconds bound = std::chrono::seconds(5));
 
@@ -29,6 +31,8 @@ class Engine {
  private:
   Engine(const Config& config, Exports exports, std::vector<std::byte> psk, uint16_t life);
   bool all_stopped() const;
+  Status listen(const std::string& address, std::string& error);
+  Status serve(PcieDevice& device);
 
   Config config_;
   Exports exports_;
@@ -37,7 +41,9 @@ class Engine {
   SessionTable sessions_;
   Pool pool_;
   Shared shared_;
+  std::vector<std::unique_ptr<PcieDevice>> devices_;
   std::vector<std::unique_ptr<Worker>> workers_;
+  std::vector<UniqueFd> listening_;  // until workers have them
   std::vector<uint32_t> ports_;
   bool stopped_ = false;
 };

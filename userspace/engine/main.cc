@@ -8,6 +8,7 @@
 #include <CLI/CLI.hpp>
 #include <cstdio>
 #include <exception>
+#include <optional>
 
 #include "engine/engine.hh"
 #include "lib/config.hh"
@@ -36,6 +37,7 @@ struct Options {
   std::string config_file;
   std::string psk_file;
   std::string log_level;
+  std::optional<unsigned> spin_us;
   bool insecure = false;
   uint64_t nodes_max = 0;
   uint64_t fds_max = 0;
@@ -49,7 +51,7 @@ void describe(CLI::App& app, Options& options) {
   app.add_option("entries", options.ring_entries, "Entries of each thread's ring [4096]");
   app.add_option("threads", options.threads, "Threads, each with a ring of its own [4]");
   app.add_option("-l,--listen", options.listen, "Address to listen on; may be repeated")
-      ->type_name("ADDR:PORT|vsock:CID:PORT")
+      ->type_name("ADDR:PORT|vsock:CID:PORT|pcie:N")
       ->allow_extra_args(false);
   app.add_option("-e,--export", options.exports,
                  "Directory to export, ro: read-only, dev: devices may be opened; may be repeated")
@@ -58,15 +60,18 @@ void describe(CLI::App& app, Options& options) {
   app.add_option("-k,--psk-file", options.psk_file,
                  "File with the key that clients must know, readable by root only")
       ->type_name("FILE");
-  app.add_flag(
-      "--insecure", options.insecure,
-      "Listen beyond loopback and vsock without authentication: whoever can connect can act as "
-      "any user");
+  app.add_flag("--insecure", options.insecure,
+               "Listen beyond loopback, vsock and PCIe without authentication: whoever can connect "
+               "can act as "
+               "any user");
   app.add_option("-c,--config", options.config_file,
                  std::string("Configuration file [") + default_config + ", if it exists]")
       ->type_name("FILE");
   app.add_option("--log-level", options.log_level, "debug, info, warning or error [info]")
       ->type_name("LEVEL");
+  app.add_option("--spin-us", options.spin_us,
+                 "How long to look at shared memory before sleeping [100]")
+      ->type_name("MICROSECONDS");
   app.add_option("--nodes-max", options.nodes_max, "Files that a client may know at a time")
       ->type_name("N");
   app.add_option("--fds-max", options.fds_max,
@@ -91,6 +96,8 @@ bool build(const Options& options, qtfs::Config& config, std::string& error) {
     config.psk_file = options.psk_file;
   if (!options.log_level.empty())
     config.log_level = options.log_level;
+  if (options.spin_us)
+    config.spin_us = *options.spin_us;
   config.insecure |= options.insecure;
   if (options.nodes_max)
     config.limits.nodes_max = options.nodes_max;

@@ -57,9 +57,10 @@ Ring::~Ring() {
 Status Ring::setup(const RingConfig& config) {
   // The best first; each is a proper subset of what newer kernels know.
   static constexpr std::array<unsigned, 4> attempts = {
-      IORING_SETUP_SINGLE_ISSUER | IORING_SETUP_DEFER_TASKRUN | IORING_SETUP_SUBMIT_ALL,  // 6.1
-      IORING_SETUP_COOP_TASKRUN | IORING_SETUP_SUBMIT_ALL,                                // 5.19
-      IORING_SETUP_SUBMIT_ALL,                                                            // 5.18
+      IORING_SETUP_SINGLE_ISSUER | IORING_SETUP_DEFER_TASKRUN | IORING_SETUP_TASKRUN_FLAG |
+          IORING_SETUP_SUBMIT_ALL,                                                      // 6.1
+      IORING_SETUP_COOP_TASKRUN | IORING_SETUP_TASKRUN_FLAG | IORING_SETUP_SUBMIT_ALL,  // 5.19
+      IORING_SETUP_SUBMIT_ALL,                                                          // 5.18
       0,
   };
   int ret = 0;
@@ -149,6 +150,7 @@ io_uring_sqe* Ring::sqe(RingOp* op) {
   io_uring_sqe* entry = io_uring_get_sqe(ring_.get());
   while (!entry) {
     io_uring_submit(ring_.get());
+    immediate_ = 0;  // their completions are there already
     entry = io_uring_get_sqe(ring_.get());
   }
   io_uring_prep_nop(entry);
@@ -192,6 +194,13 @@ void Ring::sendmsg(int fd, const msghdr& message, bool more, RingOp& op) {
   const unsigned flags = MSG_NOSIGNAL | MSG_WAITALL | (more ? MSG_MORE : 0);
   io_uring_prep_sendmsg(entry, fd, &message, flags);
   io_uring_sqe_set_data(entry, &op);
+}
+
+void Ring::send_now(int fd, const msghdr& message, RingOp& op) {
+  io_uring_sqe* entry = sqe(&op);
+  io_uring_prep_sendmsg(entry, fd, &message, MSG_NOSIGNAL | MSG_DONTWAIT);
+  io_uring_sqe_set_data(entry, &op);
+  immediate_++;
 }
 
 void Ring::splice(int pipe, int fd, size_t len, RingOp& op) {
@@ -245,20 +254,38 @@ void Ring::complete(uint64_t data, int result, unsigned flags) {
   op->done(op->self, completion);
 }
 
-Status Ring::run() {
-  const int ret = io_uring_submit_and_wait(ring_.get(), 1);
-  if (ret < 0 && ret != -EINTR && ret != -EBUSY && ret != -EAGAIN)
-    return Status::error(-ret);
+void Ring::complete_all() {
   std::array<io_uring_cqe*, 64> batch;
-  while (true) {
-    const unsigned count =
-        io_uring_peek_batch_cqe(ring_.get(), batch.data(), static_cast<unsigned>(batch.size()));
+  unsigned count = 0;
+  do {
+    count = io_uring_peek_batch_cqe(ring_.get(), batch.data(), static_cast<unsigned>(batch.size()));
     for (unsigned i = 0; i < count; i++)
       complete(batch[i]->user_data, batch[i]->res, batch[i]->flags);
     io_uring_cq_advance(ring_.get(), count);
-    if (count < batch.size())
-      return {};
-  }
+  } while (count == batch.size());
+}
+
+// Gets what came and tells whether the ring still works.
+Status Ring::submitted(int ret) {
+  if (ret >= 0)
+    immediate_ = 0;
+  else if (ret != -EINTR && ret != -EBUSY && ret != -EAGAIN)
+    return Status::error(-ret);
+  complete_all();
+  return {};
+}
+
+// What completes at once is nothing to wake up for.
+Status Ring::run() {
+  return submitted(io_uring_submit_and_wait(ring_.get(), 1 + immediate_));
+}
+
+// No system call when there is nothing: the kernel sets a flag when it has something to say.
+Status Ring::poll() {
+  if (io_uring_sq_ready(ring_.get()) > 0)
+    return submitted(io_uring_submit(ring_.get()));
+  complete_all();
+  return {};
 }
 
 std::string Ring::describe() const {

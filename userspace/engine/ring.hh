@@ -54,6 +54,9 @@ class Ring {
   void recv_into(int fd, std::span<std::byte> to, bool all, RingOp& op);
   // @more: other bytes follow at once.
   void sendmsg(int fd, const msghdr& message, bool more, RingOp& op);
+  // As much as there is room for, or EAGAIN: completes as soon as it is submitted, which costs no
+  // system call of its own.
+  void send_now(int fd, const msghdr& message, RingOp& op);
   // Up to @len bytes from a pipe to a socket; a thread of the kernel waits for room.
   void splice(int pipe, int fd, size_t len, RingOp& op);
   void read(int fd, std::span<std::byte> to, RingOp& op);
@@ -66,6 +69,8 @@ class Ring {
 
   // Submits what was asked for, waits for at least one completion, calls everything that is done.
   Status run();
+  // The same without waiting.
+  Status poll();
 
   // What is in use, for one line of the log.
   std::string describe() const;
@@ -77,6 +82,8 @@ class Ring {
   Status setup_buffers(const RingConfig& config);
   bool probe_multishot();
   io_uring_sqe* sqe(RingOp* op);
+  Status submitted(int ret);
+  void complete_all();
   void complete(uint64_t data, int result, unsigned flags);
 
   std::unique_ptr<io_uring> ring_;
@@ -84,6 +91,7 @@ class Ring {
   std::unique_ptr<BufRing> buf_ring_;
   bool multishot_ = false;
   unsigned flags_ = 0;
+  unsigned immediate_ = 0;  // of what is to be submitted, so many complete with that
   std::atomic<uint64_t> out_of_buffers_{0};
 };
 

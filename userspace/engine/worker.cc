@@ -5,14 +5,16 @@
 
 #include <algorithm>
 #include <future>
+#include <iterator>
 
 #include "engine/listener.hh"
+#include "engine/transport/socket_wire.hh"
 
 namespace qtfs {
 
 namespace {
 constexpr size_t free_calls_max = 64;
-}
+}  // namespace
 
 struct Worker::Listener {
   UniqueFd fd;
@@ -33,11 +35,12 @@ struct Worker::Listener {
       Worker& target = *workers[worker->next_worker_++ % workers.size()];
       std::string peer = peer_name(conn.get());
       if (&target == worker)
-        target.add_conn(std::move(conn), std::move(peer));
+        target.add_socket(std::move(conn), std::move(peer));
       else
         target.adopt(std::move(conn), std::move(peer));
     } else if (completion.result == -EMFILE || completion.result == -ENFILE) {
       log::warning("no descriptor for a connection");
+      worker->keep_time();
       if (!armed)
         return;  // again at the next tick
     }
@@ -90,7 +93,6 @@ void Worker::join() {
 
 void Worker::run() {
   arm_wake();
-  arm_tick();
   loop();
   // The ring goes away on its own thread, with nothing under way.
   conns_.clear();
@@ -100,7 +102,7 @@ void Worker::run() {
 void Worker::loop() {
   while (!draining_ || !conns_.empty() || event_armed_ || tick_armed_ ||
          std::any_of(listeners_.begin(), listeners_.end(), [](auto& l) { return l->armed; })) {
-    if (Status status = ring_->run(); !status) {
+    if (Status status = await(); !status) {
       log::error("io_uring: {}", std::strerror(status.err()));
       return;
     }
@@ -114,6 +116,68 @@ void Worker::loop() {
   }
 }
 
+// Looks at shared memory; returns whether something was there.
+bool Worker::look() {
+  bool moved = false;
+  for (auto& line : lines_) {
+    if (line->wire()) {
+      moved |= line->wire()->poll();
+    } else if (line->knocks()) {
+      Conn* conn = add_conn(line->peer());
+      if (conn)
+        conn->start(std::make_unique<PcieWire>(*conn, *line));
+      moved |= conn != nullptr;
+    }
+  }
+  return moved;
+}
+
+// Asks to be rung. Returns whether there is something already.
+bool Worker::lines_sleep() {
+  bool news = false;
+  for (auto& line : lines_)
+    if (line->wire())
+      news |= line->wire()->sleep();
+  return news;
+}
+
+bool Worker::lines_used() const {
+  return std::any_of(lines_.begin(), lines_.end(), [](auto& line) { return line->wire(); });
+}
+
+// Looking is worth it while what one waits for mostly comes within the bound. One long wait says
+// little: the client may just have had nothing to do.
+void Worker::learn_wait(std::chrono::nanoseconds bound) {
+  const std::chrono::nanoseconds waited = clock::now() - *std::exchange(waiting_, std::nullopt);
+  wait_ = (wait_ * 7 + std::min(waited, 2 * bound)) / 8;
+}
+
+// Serves what there is, and waits for more: in shared memory by looking for a short time, then by
+// the doorbell, which the ring waits for like for everything else.
+Status Worker::await() {
+  if (lines_.empty())
+    return ring_->run();
+  const std::chrono::nanoseconds bound = std::chrono::microseconds(shared_.config.spin_us);
+  for (auto since = clock::now(); clock::now() - since < bound;) {
+    const bool moved = look();
+    if (!dead_.empty())
+      return {};
+    if (!lines_used())
+      return ring_->run();
+    if (Status status = ring_->poll(); !status)
+      return status;
+    if (moved && waiting_)
+      learn_wait(bound);
+    if (moved)
+      since = clock::now();
+    else if (!waiting_)
+      waiting_ = clock::now();
+    if (!moved && wait_ > bound)
+      break;
+  }
+  return lines_sleep() ? Status() : ring_->run();
+}
+
 void Worker::wake() {
   const uint64_t one = 1;
   if (::write(event_.get(), &one, sizeof(one)) < 0)
@@ -125,7 +189,9 @@ void Worker::arm_wake() {
   ring_->read(event_.get(), std::as_writable_bytes(std::span(&event_value_, 1)), event_op_);
 }
 
-void Worker::arm_tick() {
+void Worker::keep_time() {
+  if (tick_armed_)
+    return;
   tick_armed_ = true;
   ring_->timeout(1, tick_op_);
 }
@@ -138,7 +204,8 @@ void Worker::on_wake() {
     std::swap(mail, mail_);
   }
   for (auto& [fd, peer] : mail.conns)
-    add_conn(std::move(fd), std::move(peer));
+    add_socket(std::move(fd), std::move(peer));
+  std::move(mail.lines.begin(), mail.lines.end(), std::back_inserter(lines_));
   for (UniqueFd& fd : mail.listeners) {
     auto made = std::make_unique<Listener>();
     made->fd = std::move(fd);
@@ -170,22 +237,26 @@ void Worker::on_tick() {
   for (auto& listener : listeners_)
     if (!listener->armed && !draining_)
       listener->arm();
-  if (!draining_ || !conns_.empty())
-    arm_tick();
+  if (std::any_of(conns_.begin(), conns_.end(), [](auto& conn) { return conn->timed(); }))
+    keep_time();
 }
 
-void Worker::add_conn(UniqueFd fd, std::string peer) {
+Conn* Worker::add_conn(std::string peer) {
   if (draining_)
-    return;
+    return nullptr;
   if (shared_.connections.fetch_add(1) >= shared_.config.limits.connections_max) {
     shared_.connections.fetch_sub(1);
     context_.stats.refused.add();
-    return;
+    return nullptr;
   }
   context_.stats.accepted.add();
   log::debug("{}: connected", peer);
-  conns_.push_back(std::make_unique<Conn>(*this, std::move(fd), std::move(peer)));
-  conns_.back()->start();
+  return conns_.emplace_back(std::make_unique<Conn>(*this, std::move(peer))).get();
+}
+
+void Worker::add_socket(UniqueFd fd, std::string peer) {
+  if (Conn* conn = add_conn(std::move(peer)))
+    conn->start(std::make_unique<SocketWire>(*conn, std::move(fd)));
 }
 
 void Worker::begin_drain() {
@@ -244,6 +315,17 @@ void Worker::finished(Call& call) {
     mail_.calls.push_back(&call);
   }
   wake();
+}
+
+Status Worker::serve(std::unique_ptr<PcieLine> line) {
+  if (Status status = line->bind(event_.get()); !status)
+    return status;
+  {
+    std::lock_guard guard(mail_mutex_);
+    mail_.lines.push_back(std::move(line));
+  }
+  wake();
+  return {};
 }
 
 void Worker::listen(UniqueFd fd, const std::vector<std::unique_ptr<Worker>>& workers) {

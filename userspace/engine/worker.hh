@@ -2,8 +2,10 @@
 // One thread, one ring, its connections.
 #pragma once
 
+#include <chrono>
 #include <memory>
 #include <mutex>
+#include <optional>
 #include <string>
 #include <thread>
 #include <vector>
@@ -12,6 +14,7 @@
 #include "engine/context.hh"
 #include "engine/pool.hh"
 #include "engine/ring.hh"
+#include "engine/transport/pcie_wire.hh"
 #include "lib/log.hh"
 
 namespace qtfs {
@@ -41,6 +44,8 @@ class Worker {
   void finished(Call& call);
   // Accepts on @fd and hands connections to @workers in turn.
   void listen(UniqueFd fd, const std::vector<std::unique_ptr<Worker>>& workers);
+  // Serves a queue of shared memory.
+  Status serve(std::unique_ptr<PcieLine> line);
   // No more connections and requests; the thread ends when the last connection is gone.
   void drain();
   // Ends now what is still there.
@@ -60,28 +65,37 @@ class Worker {
   Call& take_call();
   void give_call(Call& call);
   void reap(Conn& conn);
+  // Calls Conn::tick() in a second, and again while one of them is timed().
+  void keep_time();
 
   const Stats& stats() const { return context_.stats; }
   std::string describe() const { return ring_->describe(); }
 
  private:
+  using clock = std::chrono::steady_clock;
   struct Listener;
   struct Mail {
     std::vector<std::pair<UniqueFd, std::string>> conns;
     std::vector<Call*> calls;
     std::vector<UniqueFd> listeners;
+    std::vector<std::unique_ptr<PcieLine>> lines;
     bool drain = false;
     bool abort = false;
   };
 
   void run();
   void loop();
+  Status await();
+  bool look();
+  bool lines_used() const;
+  bool lines_sleep();
+  void learn_wait(std::chrono::nanoseconds bound);
   void wake();
   void arm_wake();
-  void arm_tick();
   void on_wake();
   void on_tick();
-  void add_conn(UniqueFd fd, std::string peer);
+  Conn* add_conn(std::string peer);
+  void add_socket(UniqueFd fd, std::string peer);
   void begin_drain();
   void bury();
 
@@ -102,9 +116,12 @@ class Worker {
   std::mutex mail_mutex_;  // protects mail_
   Mail mail_;
 
-  std::vector<std::unique_ptr<Conn>> conns_;
+  std::vector<std::unique_ptr<PcieLine>> lines_;
+  std::vector<std::unique_ptr<Conn>> conns_;  // some of them on lines_
   std::vector<Conn*> dead_;
   std::vector<std::unique_ptr<Listener>> listeners_;
+  std::optional<clock::time_point> waiting_;  // since when nothing came on lines_
+  std::chrono::nanoseconds wait_{};           // how long that took lately, on average
   const std::vector<std::unique_ptr<Worker>>* workers_ = nullptr;
   size_t next_worker_ = 0;
   std::vector<std::unique_ptr<Call>> free_calls_;

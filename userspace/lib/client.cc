@@ -37,6 +37,11 @@ Status Client::connect_vsock(unsigned cid, uint32_t port) {
   return {};
 }
 
+void Client::connect_by(UniqueFd fd) {
+  fd_ = std::move(fd);
+  epoch_ = 0;
+}
+
 // --- frames
 
 std::vector<std::byte> Client::frame(uint16_t op, uint64_t tag, Bytes body, Bytes payload,

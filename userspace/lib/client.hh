@@ -93,6 +93,8 @@ class Client {
 
   Status connect(const std::string& host, uint16_t port);
   Status connect_vsock(unsigned cid, uint32_t port);
+  // Through any stream socket that leads to an engine.
+  void connect_by(UniqueFd fd);
   // HELLO, AUTH if @psk is given, SESSION new: everything up to ATTACH.
   Status start(std::string_view psk = {});
   // HELLO, AUTH, SESSION join of @other's session.

@@ -134,8 +134,8 @@ void read_root(toml::table& root, Config& config, Problem& problem) {
   root.erase("limits");
   read_table(root, problem, Key<std::vector<std::string>>{"listen", &config.listen},
              Key<unsigned>{"ring-entries", &config.ring_entries},
-             Key<unsigned>{"threads", &config.threads}, Key<bool>{"insecure", &config.insecure},
-             Key<bool>{"multishot", &config.multishot},
+             Key<unsigned>{"threads", &config.threads}, Key<unsigned>{"spin-us", &config.spin_us},
+             Key<bool>{"insecure", &config.insecure}, Key<bool>{"multishot", &config.multishot},
              Key<std::string>{"psk-file", &config.psk_file},
              Key<std::string>{"log-level", &config.log_level});
 }
@@ -189,6 +189,8 @@ Status check_config(const Config& config, std::string& error) {
     error = fmt::format("threads: {} is not between 1 and 256", config.threads);
   else if (config.ring_entries < 8 || config.ring_entries > 32768)
     error = fmt::format("ring entries: {} is not between 8 and 32768", config.ring_entries);
+  else if (config.spin_us > 10000)
+    error = fmt::format("spin-us: {} is more than 10000", config.spin_us);
   else if (limits.io_max < 4096 || limits.io_max > QTFS_IO_MAX)
     error = fmt::format("io-max: {} is not between 4096 and {}", limits.io_max, QTFS_IO_MAX);
   else if (limits.inflight_max < 1 || limits.inflight_max > QTFS_INFLIGHT_MAX)

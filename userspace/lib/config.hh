@@ -31,9 +31,10 @@ struct Limits {
 };
 
 struct Config {
-  std::vector<std::string> listen;  // ADDRESS:PORT, vsock:CID:PORT
+  std::vector<std::string> listen;  // ADDRESS:PORT, vsock:CID:PORT, pcie:NUMBER
   unsigned ring_entries = 4096;
   unsigned threads = 4;
+  unsigned spin_us = 100;  // how long to look at shared memory before sleeping
   bool insecure = false;
   bool multishot = true;
   std::string psk_file;

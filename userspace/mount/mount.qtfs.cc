@@ -39,6 +39,7 @@ constexpr char usage[] =
     "  [ADDRESS]:/PATH       of an IPv6 address\n"
     "  tcp:HOST:/PATH        with the channel named\n"
     "  vsock:CID:/PATH       CID is a number, host or local\n"
+    "  pcie:N:/PATH          N is the number of a shared-memory device\n"
     "\n"
     "  -f                    check everything, mount nothing\n"
     "  -n                    accepted and ignored\n"

@@ -20,7 +20,7 @@ Source parse_source(std::string_view text) {
   Source source;
   std::string_view rest = text;
   // A host may be called like a channel: then the path follows at once.
-  for (const std::string_view channel : {"tcp", "vsock"}) {
+  for (const std::string_view channel : {"tcp", "vsock", "pcie"}) {
     if (!text.starts_with(channel))
       continue;
     const auto after = text.substr(channel.size());
@@ -48,6 +48,9 @@ Source parse_source(std::string_view text) {
       wrong(text, "no host before the colon");
     if (source.host.find(':') != std::string::npos && source.channel == "vsock")
       wrong(text, "vsock takes one number before the path; the port is an option, port=");
+    if (source.host.find_first_not_of("0123456789") != std::string::npos &&
+        source.channel == "pcie")
+      wrong(text, "pcie takes one number before the path: that of a device");
     if (source.host.find(':') != std::string::npos)
       wrong(text, "write an IPv6 address in brackets: [" + source.host + "]:" + std::string(rest));
   } else if (!source.channel.empty()) {

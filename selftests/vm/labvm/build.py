@@ -67,8 +67,8 @@ def newer(product, source):
         return False
 
 
-def module(kernel):
-    """qtfs.ko for a kernel: a copy of the sources is built, since objects land beside them."""
+def module(kernel, name="qtfs"):
+    """A module for a kernel: a copy of the sources is built, since objects land beside them."""
     tree = f"{BUILD}/modules/{kernel.release}"
     if not NO_BUILD:
         with locked(f"modules-{kernel.release}"):
@@ -79,7 +79,7 @@ def module(kernel):
                 f"{REPO}/kmod", f"{REPO}/include", tree)
             run(f"the module for {kernel.release}", "make", "-s", "-C", f"{tree}/kmod",
                 f"KDIR={kernel.dir}/build")
-    return f"{tree}/kmod/qtfs.ko"
+    return f"{tree}/kmod/{name}.ko"
 
 
 def programs():

@@ -30,6 +30,13 @@ for try in 1 2 3; do
 	sleep 1
 done
 """
+UNLOAD_SERVER = r"""
+grep -q '^qtfs_server ' /proc/modules || exit 0
+pid=$(cat /run/qtfs-engine.pid)
+kill "$pid" 2>/dev/null
+while [ -d "/proc/$pid" ]; do sleep 0.1; done
+rmmod qtfs_server
+"""
 RMMOD = r"""
 grep -q '^qtfs ' /proc/modules || exit 0
 rmmod qtfs
@@ -69,6 +76,11 @@ def unload(vm):
     if status:
         return [f"{vm.name}: the module does not unload:", *output.splitlines()]
     return leaks(vm, names) if vm.kernel.is_debug else []
+
+
+def unload_server(vm):
+    status, output = vm.link.shell(UNLOAD_SERVER, 120)
+    return [f"{vm.name}: the server's module does not unload:", *output.splitlines()] if status else []
 
 
 def leaks(vm, names):

@@ -8,7 +8,7 @@ import sys
 import tempfile
 import time
 
-from . import LabError, build, checks
+from . import LabError, build, checks, ivshmem
 from .link import Gone, OutOfTime, Terminal, to_our_output
 from .vm import Vm
 
@@ -16,21 +16,29 @@ HOST, DPU = "1", "2"  # last byte of their addresses
 PORT = 12345
 # The machine itself: the loopback device's CID.
 VSOCK_CID = 1
+SHARED_MEMORY = 32 << 20
+# How long to look before sleeping: an emulated processor is some twenty times as slow.
+SPIN = 5000
+# What the engine listens on beside TCP, and what is mounted.
+CHANNELS = {
+    "tcp": ("", "/"),
+    "vsock": (f"vsock:any:{PORT}", f"vsock:{VSOCK_CID}:/"),
+    "pcie": (f"pcie:0 --spin-us {SPIN}", "pcie:0:/"),
+    "pcie-plain": (f"pcie:0 --spin-us {SPIN}", "pcie:0:/"),
+}
 PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
-# Ready when the port listens; looking leaves no trace in the engine, unlike
-# connecting to it.
+# Ready when it says so: last of all, how many threads it has.
 START_ENGINE = """
 ulimit -n 524288
 case $QTFS_CHANNEL in
-vsock)	modprobe -q vsock_loopback	# built into some kernels
-	set -- --listen "vsock:any:%(port)d" ;;
-*)	set -- ;;
+vsock)	modprobe -q vsock_loopback ;;	# built into some kernels
+pcie*)	insmod "$QTFS_SERVER_KO" qtfs_log_level=WARN || exit ;;
 esac
-setsid engine 4096 16 "$@" --listen 0.0.0.0:%(port)d --insecure %(args)s \
+setsid engine 4096 16 ${QTFS_LISTEN:+--listen $QTFS_LISTEN} --listen 0.0.0.0:%(port)d --insecure %(args)s \
 	</dev/null >/run/qtfs-engine.log 2>&1 &
 echo $! >/run/qtfs-engine.pid
-until grep -qs ':%(port)04X 0\\+:0000 0A' /proc/net/tcp /proc/net/tcp6; do
+until grep -q ' threads, ' /run/qtfs-engine.log; do
 	[ -d /proc/$! ] || { cat /run/qtfs-engine.log; exit 1; }
 	sleep 0.05
 done
@@ -51,6 +59,7 @@ class Lab:
         self.options = options
         self.dir = tempfile.mkdtemp(prefix="qtfs-lab.")
         self.vms = []
+        self.memory = None
         self.env = {}
 
     @property
@@ -64,6 +73,8 @@ class Lab:
     def close(self):
         for vm in self.vms:
             vm.stop()
+        if self.memory:
+            self.memory.close()
         shutil.rmtree(self.dir, ignore_errors=True)
 
     # Boot
@@ -73,26 +84,32 @@ class Lab:
         self.host_kernel = build.Kernel(self.options.host_kernel)
         self.agent = build.agent()
         try:
-            self.ko, self.programs = build.module(self.kernel), build.programs()
+            self.ko = build.module(self.kernel)
+            self.server_ko = build.module(self.host_kernel, "qtfs_server")
+            self.programs = build.programs()
         except LabError as e:
             if not self.options.bare:
                 raise
             say(f"going on without: {e}")
-            self.ko = self.programs = "/nonexistent"
+            self.ko = self.server_ko = self.programs = "/nonexistent"
         self.selftests, self.kselftest = build.selftests(say)
         self.env = self.environment()
 
     def environment(self):
         one = self.options.one
+        listen, source = CHANNELS[self.options.channel]
         return {
             "PATH": f"{self.programs}:{PATH}",
             "QTFS_KO": self.ko,
+            "QTFS_SERVER_KO": self.server_ko,
             "QTFS_BUILD": self.programs,
             "QTFS_REPO": build.REPO,
             "QTFS_HOST_IP": "127.0.0.1" if one else f"10.0.0.{HOST}",
             "QTFS_CLIENT_IP": "127.0.0.1" if one else f"10.0.0.{DPU}",
             "QTFS_PORT": str(PORT),
             "QTFS_CHANNEL": self.options.channel,
+            "QTFS_LISTEN": listen,
+            "QTFS_SOURCE": source,
             "QTFS_SELFTESTS": self.selftests,
             "QTFS_KSELFTEST": self.kselftest,
             "QTFS_KERNEL": self.options.kernel,
@@ -107,7 +124,14 @@ class Lab:
                 "-netdev", f"stream,id=n{n},server={'on' if end == HOST else 'off'},"
                            f"addr.type=unix,addr.path={self.dir}/net{n}",
                 "-device", f"virtio-net-pci,netdev=n{n},mac=52:54:00:00:0{n}:0{end},romfile="]
-        return devices
+        return devices + self.shared_memory()
+
+    def shared_memory(self):
+        if self.options.channel == "pcie":
+            return ivshmem.device(f"{self.dir}/ivshmem")
+        if self.options.channel == "pcie-plain":
+            return ivshmem.plain(f"{self.dir}/memory", SHARED_MEMORY)
+        return []
 
     def add_vm(self, name, kernel, settings, devices=()):
         vm = Vm(name, self.dir, kernel, self.options, self.agent)
@@ -116,6 +140,8 @@ class Lab:
         return vm
 
     def boot(self):
+        if self.options.channel == "pcie":
+            self.memory = ivshmem.Server(f"{self.dir}/ivshmem", SHARED_MEMORY)
         srv = self.options.memory // 3
         if self.options.one:
             self.add_vm("both", self.kernel, {"srv": srv, "peer": "127.0.0.1"})
@@ -149,14 +175,15 @@ class Lab:
     def module_parameters(self):
         if self.options.channel == "vsock":
             return f"qtfs_server_vsock_cid={VSOCK_CID} qtfs_server_vsock_port={PORT}"
+        if self.options.channel.startswith("pcie"):
+            return f"qtfs_pcie_spin_us={SPIN}"
         return f"qtfs_server_ip=$QTFS_HOST_IP qtfs_server_port={PORT}"
 
     def mount_tree(self):
         o = self.options
         extra = f"-o {shlex.quote(o.mount_options)}" if o.mount_options else ""
-        source = f"vsock:{VSOCK_CID}:/" if o.channel == "vsock" else "/"
         self.dpu.link.must(
-            "mounting", f"mount -t qtfs {source} /mnt/host {extra}; status=$?; "
+            "mounting", f"mount -t qtfs $QTFS_SOURCE /mnt/host {extra}; status=$?; "
             "[ $status = 0 ] || dmesg | tail -n 20; exit $status", env=self.env)
 
     def command(self):
@@ -199,6 +226,7 @@ class Lab:
         try:
             self.keep_results()
             complaints += checks.unload(self.dpu)
+            complaints += checks.unload_server(self.host)
         except (Gone, OutOfTime):
             complaints += ["dpu: no longer answers"]
         for vm in self.vms:

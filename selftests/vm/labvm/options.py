@@ -30,8 +30,10 @@ def parse(argv):
     p.add_argument("--kernel", default="6.12", help="6.1, 6.12 (default), debug, or a Debian release")
     p.add_argument("--host-kernel", metavar="KERNEL",
                    help="of the host, if another (with debug, which only the client needs: 6.12)")
-    p.add_argument("--channel", default="tcp", choices=["tcp", "vsock"],
-                   help="how the two talk; vsock needs --one")
+    p.add_argument("--channel", default="tcp",
+                   choices=["tcp", "vsock", "pcie", "pcie-plain"],
+                   help="how the two talk (tcp); vsock needs --one, pcie needs two; pcie-plain: "
+                        "without doorbells")
     p.add_argument("--one", action="store_true", help="one virtual machine is both ends")
     p.add_argument("--timeout", type=float, default=600, metavar="S", help="for COMMAND (600)")
     p.add_argument("--memory", type=mebibytes, metavar="M", help="of each machine, in MiB")
@@ -54,6 +56,8 @@ def parse(argv):
     if o.channel == "vsock" and not o.one:
         p.error("--channel vsock needs --one: without vhost-vsock QEMU connects no two machines "
                 "by vsock; one machine talks to itself over the kernel's loopback")
+    if o.channel.startswith("pcie") and o.one:
+        p.error("--channel pcie connects two machines")
     if o.shell and not sys.stdin.isatty():
         p.error("--shell needs a terminal")
     return complete(o)

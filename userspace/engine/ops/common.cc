@@ -88,6 +88,18 @@ uint32_t allowed(int fd, const char* name, uint32_t mask, bool readonly) {
   return (result & (QTFS_MAY_EXEC | QTFS_MAY_WRITE | QTFS_MAY_READ)) | QTFS_MAY_KNOWN;
 }
 
+namespace {
+
+// What somebody may be allowed. A regular file without any x bit is executed by nobody, root
+// included; an ACL that lets somebody shows as the group's bits.
+uint32_t conceivable(const struct statx& stx) {
+  constexpr uint32_t exec_bits = S_IXUSR | S_IXGRP | S_IXOTH;
+  const uint32_t rest = QTFS_MAY_WRITE | QTFS_MAY_READ;
+  return S_ISREG(stx.stx_mode) && !(stx.stx_mode & exec_bits) ? rest : rest | QTFS_MAY_EXEC;
+}
+
+}  // namespace
+
 Result<Child> grant_entry(Call& call, const Domain& domain, UniqueFd fd,
                           const NodeTable::Origin& origin, int dir) {
   const auto stx = stat_fd(fd.get());
@@ -96,9 +108,8 @@ Result<Child> grant_entry(Call& call, const Domain& domain, UniqueFd fd,
   const NodeKey key = NodeKey::of(*stx, domain);
   const Traits traits = traits_of(call.context->kinds.get(fd.get(), key.dev), key, origin, dir);
   Child child;
-  constexpr uint32_t all = QTFS_MAY_EXEC | QTFS_MAY_WRITE | QTFS_MAY_READ;
   if (key.type != QTFS_TYPE_LNK)
-    child.entry.access = htole32(allowed(fd.get(), "", all, domain.readonly));
+    child.entry.access = htole32(allowed(fd.get(), "", conceivable(*stx), domain.readonly));
   auto granted =
       call.session->nodes.grant(key, domain, traits, std::move(fd), origin, *call.context);
   if (!granted)

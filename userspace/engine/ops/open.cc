@@ -103,19 +103,21 @@ Result<UniqueFd> open_object(Call& call, const Node& node, int fd, uint32_t flag
 }
 
 // Append-only inodes take no other descriptor than one that appends itself.
-Result<UniqueFd> open_as_asked(Call& call, const Node& node, int fd, uint32_t flags,
-                               bool& kernel_append) {
-  kernel_append = false;
-  if (flags & QTFS_OPEN_EXEC)
-    return open_exec(call, node, fd);
-  auto opened = open_object(call, node, fd, flags);
-  if (opened.ok() || opened.err() != EPERM || !(flags & QTFS_OPEN_APPEND))
-    return opened;
-  UniqueFd appending(reopen(fd, native_open_flags(flags) | O_APPEND));
-  if (!appending)
+Result<Opened> open_as_asked(Call& call, const Node& node, int fd, uint32_t flags) {
+  Opened made;
+  auto opened = flags & QTFS_OPEN_EXEC ? open_exec(call, node, fd)
+                                       : open_object(call, node, fd, flags);
+  if (opened.ok()) {
+    made.fd = std::move(*opened);
+    return made;
+  }
+  if (opened.err() != EPERM || !(flags & QTFS_OPEN_APPEND) || (flags & QTFS_OPEN_EXEC))
+    return opened.status();
+  made.fd.reset(reopen(fd, native_open_flags(flags) | O_APPEND));
+  if (!made.fd)
     return Status::last();
-  kernel_append = true;
-  return appending;
+  made.kernel_append = true;
+  return made;
 }
 
 uint32_t opened_flags(Call& call, Open& open) {
@@ -159,20 +161,21 @@ int native_open_flags(uint32_t flags) {
   return native;
 }
 
-Result<qtfs_wire_opened> grant_open(Call& call, const Ref<Node>& node, UniqueFd fd,
+Result<qtfs_wire_opened> grant_open(Call& call, const Ref<Node>& node, Opened made,
                                     uint32_t flags) {
   auto open = make_ref<Open>();
-  open->fd = std::move(fd);
+  open->fd = std::move(made.fd);
   open->node = node;
   open->opener = call.cred;
   open->flags = flags;
   open->type = node->key.type;
   open->synthetic = node->synthetic;
   open->memory = call.context->kinds.get(open->fd.get(), node->key.dev).memory;
-  open->kernel_append = (fcntl(open->fd.get(), F_GETFL) & O_APPEND) != 0;
+  open->kernel_append = made.kernel_append;
   qtfs_wire_opened opened{};
   opened.flags = htole32(opened_flags(call, *open));
-  const auto attr = fd_attr(open->fd.get(), open->synthetic);
+  const auto attr = made.attr ? Result<qtfs_wire_attr>(*made.attr)
+                              : fd_attr(open->fd.get(), open->synthetic);
   if (!attr)
     return attr.status();
   opened.attr = *attr;
@@ -221,8 +224,7 @@ Status op_open(Call& call) {
     return fd.status();
   if (Status status = call.act(); !status)
     return status;
-  bool kernel_append = false;
-  auto opened = open_as_asked(call, **node, (*fd)->get(), flags, kernel_append);
+  auto opened = open_as_asked(call, **node, (*fd)->get(), flags);
   if (!opened)
     return opened.status();
   const auto granted = grant_open(call, *node, std::move(*opened), flags);
@@ -307,8 +309,7 @@ Status open_existing(Call& call, const Ref<Node>& dir, int dir_fd, const std::st
   const auto fd = call.fd_of(child->node);
   if (!fd)
     return fd.status();
-  bool kernel_append = false;
-  auto opened = open_as_asked(call, *child->node, (*fd)->get(), flags, kernel_append);
+  auto opened = open_as_asked(call, *child->node, (*fd)->get(), flags);
   if (!opened)
     return opened.status();
   const auto granted = grant_open(call, child->node, std::move(*opened), flags);
@@ -328,7 +329,9 @@ Status reply_created(Call& call, const Ref<Node>& dir, const std::string& name, 
   auto child = grant_entry(call, dir->domain, std::move(path), {dir, name}, -1);
   if (!child)
     return child.status();
-  auto granted = grant_open(call, child->node, std::move(fd), flags);
+  auto granted = grant_open(
+      call, child->node,
+      {.fd = std::move(fd), .kernel_append = false, .attr = child->entry.attr}, flags);
   if (!granted)
     return granted.status();
   granted->flags |= htole32(QTFS_OPENED_CREATED);

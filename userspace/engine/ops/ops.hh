@@ -2,6 +2,8 @@
 // The handlers, one per operation of qtfs/ops.h that is served, and what they share.
 #pragma once
 
+#include <optional>
+
 #include "engine/call.hh"
 
 namespace qtfs {
@@ -89,8 +91,14 @@ Result<Child> lookup_entry(Call& call, const Ref<Node>& dir, int dir_fd, const s
 // Looks @name up and leaves its entry in the reply.
 Status reply_entry(Call& call, const Ref<Node>& dir, int dir_fd, const std::string& name);
 
-// Registers an open of @fd; the opened part of a reply.
-Result<qtfs_wire_opened> grant_open(Call& call, const Ref<Node>& node, UniqueFd fd, uint32_t flags);
+// What an open is made of.
+struct Opened {
+  UniqueFd fd;
+  bool kernel_append = false;          // the kernel appends whatever the offset
+  std::optional<qtfs_wire_attr> attr;  // if they were taken since it was opened
+};
+// Registers an open; the opened part of a reply.
+Result<qtfs_wire_opened> grant_open(Call& call, const Ref<Node>& node, Opened made, uint32_t flags);
 // O_* for QTFS_OPEN_*, without creation; nothing for flags that do not exist.
 int native_open_flags(uint32_t flags);
 
