@@ -38,6 +38,7 @@ struct Options {
   std::string psk_file;
   std::string log_level;
   std::optional<unsigned> spin_us;
+  std::string io;
   bool insecure = false;
   uint64_t nodes_max = 0;
   uint64_t fds_max = 0;
@@ -72,6 +73,9 @@ void describe(CLI::App& app, Options& options) {
   app.add_option("--spin-us", options.spin_us,
                  "How long to look at shared memory before sleeping [100]")
       ->type_name("MICROSECONDS");
+  app.add_option("--io", options.io,
+                 "How to wait: auto (io_uring unless it is forbidden), uring or epoll [auto]")
+      ->type_name("KIND");
   app.add_option("--nodes-max", options.nodes_max, "Files that a client may know at a time")
       ->type_name("N");
   app.add_option("--fds-max", options.fds_max,
@@ -98,6 +102,8 @@ bool build(const Options& options, qtfs::Config& config, std::string& error) {
     config.log_level = options.log_level;
   if (options.spin_us)
     config.spin_us = *options.spin_us;
+  if (!options.io.empty())
+    config.io = options.io;
   config.insecure |= options.insecure;
   if (options.nodes_max)
     config.limits.nodes_max = options.nodes_max;

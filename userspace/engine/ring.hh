@@ -1,20 +1,16 @@
 // SPDX-License-Identifier: GPL-2.0-only
-// One thread's io_uring. The only place that knows liburing: what the running kernel lacks is
-// found out when the ring is opened, and the callers see the same calls.
+// What one thread waits for: operations on descriptors, and their completions. There is one kind on
+// io_uring and, where that is forbidden, one on epoll; callers see the same calls.
 #pragma once
 
 #include <sys/socket.h>
 
-#include <atomic>
 #include <cstdint>
 #include <memory>
 #include <span>
 #include <string>
 
 #include "lib/result.hh"
-
-struct io_uring;
-struct io_uring_sqe;
 
 namespace qtfs {
 
@@ -30,7 +26,10 @@ struct RingOp {
   void* self = nullptr;
 };
 
+enum class Io : uint8_t { automatic, uring, epoll };
+
 struct RingConfig {
+  Io io = Io::automatic;  // io_uring, unless this machine forbids it
   unsigned entries = 4096;
   unsigned buffers = 128;  // a power of two
   unsigned buffer_size = 32768;
@@ -40,59 +39,48 @@ struct RingConfig {
 class Ring {
  public:
   static Result<std::unique_ptr<Ring>> open(const RingConfig& config);
-  ~Ring();
+  virtual ~Ring() = default;
   Ring(const Ring&) = delete;
   Ring& operator=(const Ring&) = delete;
 
-  // Single-shot where the kernel is too old: armed again by the caller when !more.
-  void accept(int fd, RingOp& op);
+  // May be single-shot: armed again by the caller when !more.
+  virtual void accept(int fd, RingOp& op) = 0;
   // Into provided buffers, until it fails; only where provided_buffers().
-  void recv_multishot(int fd, RingOp& op);
-  // Once, into one provided buffer.
-  void recv_select(int fd, RingOp& op);
-  // Once, into @to; with @all only when full, where the kernel can.
-  void recv_into(int fd, std::span<std::byte> to, bool all, RingOp& op);
+  virtual void recv_multishot(int fd, RingOp& op) = 0;
+  // Once, into one provided buffer; likewise.
+  virtual void recv_select(int fd, RingOp& op) = 0;
+  // Once, into @to; with @all only when full, where that can be had.
+  virtual void recv_into(int fd, std::span<std::byte> to, bool all, RingOp& op) = 0;
   // @more: other bytes follow at once.
-  void sendmsg(int fd, const msghdr& message, bool more, RingOp& op);
+  virtual void sendmsg(int fd, const msghdr& message, bool more, RingOp& op) = 0;
   // As much as there is room for, or EAGAIN: completes as soon as it is submitted, which costs no
   // system call of its own.
-  void send_now(int fd, const msghdr& message, RingOp& op);
-  // Up to @len bytes from a pipe to a socket; a thread of the kernel waits for room.
-  void splice(int pipe, int fd, size_t len, RingOp& op);
-  void read(int fd, std::span<std::byte> to, RingOp& op);
-  void timeout(unsigned seconds, RingOp& op);
-  void cancel(RingOp& op);
+  virtual void send_now(int fd, const msghdr& message, RingOp& op) = 0;
+  // Up to @len bytes from a pipe to a socket.
+  virtual void splice(int pipe, int fd, size_t len, RingOp& op) = 0;
+  virtual void read(int fd, std::span<std::byte> to, RingOp& op) = 0;
+  virtual void timeout(unsigned seconds, RingOp& op) = 0;
+  // What is cancelled completes, soon, with ECANCELED or as it would have.
+  virtual void cancel(RingOp& op) = 0;
 
-  bool provided_buffers() const { return buf_ring_ != nullptr; }
-  std::span<std::byte> buffer(int id);
-  void recycle(int id);
+  virtual bool provided_buffers() const = 0;
+  virtual std::span<std::byte> buffer(int id) = 0;
+  virtual void recycle(int id) = 0;
 
   // Submits what was asked for, waits for at least one completion, calls everything that is done.
-  Status run();
+  virtual Status run() = 0;
   // The same without waiting.
-  Status poll();
+  virtual Status poll() = 0;
 
   // What is in use, for one line of the log.
-  std::string describe() const;
-  uint64_t out_of_buffers() const { return out_of_buffers_.load(std::memory_order_relaxed); }
+  virtual std::string describe() const = 0;
 
- private:
+ protected:
   Ring() = default;
-  Status setup(const RingConfig& config);
-  Status setup_buffers(const RingConfig& config);
-  bool probe_multishot();
-  io_uring_sqe* sqe(RingOp* op);
-  Status submitted(int ret);
-  void complete_all();
-  void complete(uint64_t data, int result, unsigned flags);
-
-  std::unique_ptr<io_uring> ring_;
-  struct BufRing;
-  std::unique_ptr<BufRing> buf_ring_;
-  bool multishot_ = false;
-  unsigned flags_ = 0;
-  unsigned immediate_ = 0;  // of what is to be submitted, so many complete with that
-  std::atomic<uint64_t> out_of_buffers_{0};
 };
+
+// The two kinds, for Ring::open().
+Result<std::unique_ptr<Ring>> open_uring(const RingConfig& config);
+Result<std::unique_ptr<Ring>> open_epoll();
 
 }  // namespace qtfs

@@ -69,8 +69,12 @@ Status Worker::start() {
     // The ring belongs to the thread that made it.
     start_status_ = context_.creds.enter_thread();
     if (start_status_) {
-      auto ring = Ring::open(
-          {.entries = shared_.config.ring_entries, .multishot = shared_.config.multishot});
+      const Config& config = shared_.config;
+      auto ring = Ring::open({.io = config.io == "uring"   ? Io::uring
+                                    : config.io == "epoll" ? Io::epoll
+                                                           : Io::automatic,
+                              .entries = config.ring_entries,
+                              .multishot = config.multishot});
       if (ring)
         ring_ = std::move(*ring);
       else

@@ -36,6 +36,7 @@ struct Config {
   unsigned threads = 4;
   unsigned spin_us = 100;  // how long to look at shared memory before sleeping
   bool insecure = false;
+  std::string io = "auto";  // or uring, epoll
   bool multishot = true;
   std::string psk_file;
   std::string log_level = "info";

@@ -105,8 +105,8 @@ Result<UniqueFd> open_object(Call& call, const Node& node, int fd, uint32_t flag
 // Append-only inodes take no other descriptor than one that appends itself.
 Result<Opened> open_as_asked(Call& call, const Node& node, int fd, uint32_t flags) {
   Opened made;
-  auto opened = flags & QTFS_OPEN_EXEC ? open_exec(call, node, fd)
-                                       : open_object(call, node, fd, flags);
+  auto opened =
+      flags & QTFS_OPEN_EXEC ? open_exec(call, node, fd) : open_object(call, node, fd, flags);
   if (opened.ok()) {
     made.fd = std::move(*opened);
     return made;
@@ -174,8 +174,8 @@ Result<qtfs_wire_opened> grant_open(Call& call, const Ref<Node>& node, Opened ma
   open->kernel_append = made.kernel_append;
   qtfs_wire_opened opened{};
   opened.flags = htole32(opened_flags(call, *open));
-  const auto attr = made.attr ? Result<qtfs_wire_attr>(*made.attr)
-                              : fd_attr(open->fd.get(), open->synthetic);
+  const auto attr =
+      made.attr ? Result<qtfs_wire_attr>(*made.attr) : fd_attr(open->fd.get(), open->synthetic);
   if (!attr)
     return attr.status();
   opened.attr = *attr;
@@ -329,9 +329,9 @@ Status reply_created(Call& call, const Ref<Node>& dir, const std::string& name, 
   auto child = grant_entry(call, dir->domain, std::move(path), {dir, name}, -1);
   if (!child)
     return child.status();
-  auto granted = grant_open(
-      call, child->node,
-      {.fd = std::move(fd), .kernel_append = false, .attr = child->entry.attr}, flags);
+  auto granted =
+      grant_open(call, child->node,
+                 {.fd = std::move(fd), .kernel_append = false, .attr = child->entry.attr}, flags);
   if (!granted)
     return granted.status();
   granted->flags |= htole32(QTFS_OPENED_CREATED);

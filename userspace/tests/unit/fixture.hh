@@ -66,6 +66,8 @@ class EngineTest : public ::testing::Test {
     config_.threads = 2;
     config_.ring_entries = 64;
     config_.exports = {{.path = dir_.path(), .name = "test"}};
+    if (const char* io = std::getenv("QTFS_TEST_IO"))
+      config_.io = io;
     configure(config_);
     start_engine();
     connect(client_);

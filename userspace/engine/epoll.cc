@@ -1,0 +1,250 @@
+// SPDX-License-Identifier: GPL-2.0-only
+// The ring where io_uring is forbidden: each operation is tried when it is asked for, and again
+// when epoll says that it may succeed. A descriptor has one operation in each direction at a time.
+#include <fcntl.h>
+#include <sys/epoll.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <array>
+#include <chrono>
+#include <deque>
+#include <unordered_map>
+#include <vector>
+
+#include "engine/ring.hh"
+#include "lib/unique_fd.hh"
+
+namespace qtfs {
+
+namespace {
+
+using clock = std::chrono::steady_clock;
+
+constexpr unsigned batch = 64;
+
+class EpollRing final : public Ring {
+ public:
+  Status setup() {
+    epoll_.reset(epoll_create1(EPOLL_CLOEXEC));
+    return epoll_ ? Status() : Status::last();
+  }
+
+  void accept(int fd, RingOp& op) override {
+    fcntl(fd, F_SETFL, O_NONBLOCK);
+    start(fd, Direction::in, {.kind = Kind::accept, .op = &op});
+  }
+  void recv_multishot(int fd, RingOp& op) override { recv_select(fd, op); }
+  void recv_select(int, RingOp& op) override { done_.push_back({&op, -EOPNOTSUPP}); }
+  void recv_into(int fd, std::span<std::byte> to, bool, RingOp& op) override {
+    start(fd, Direction::in, {.kind = Kind::recv, .op = &op, .to = to});
+  }
+  void sendmsg(int fd, const msghdr& message, bool more, RingOp& op) override {
+    start(fd, Direction::out,
+          {.kind = Kind::send, .op = &op, .message = &message, .flags = more ? MSG_MORE : 0});
+  }
+  void send_now(int fd, const msghdr& message, RingOp& op) override {
+    const ssize_t sent = ::sendmsg(fd, &message, MSG_NOSIGNAL | MSG_DONTWAIT);
+    done_.push_back({&op, sent < 0 ? -errno : static_cast<int>(sent)});
+  }
+  void splice(int pipe, int fd, size_t len, RingOp& op) override {
+    start(fd, Direction::out, {.kind = Kind::splice, .op = &op, .pipe = pipe, .len = len});
+  }
+  void read(int fd, std::span<std::byte> to, RingOp& op) override {
+    // It may be a blocking descriptor: first it has to be readable.
+    start(fd, Direction::in, {.kind = Kind::read, .op = &op, .to = to}, false);
+  }
+  void timeout(unsigned seconds, RingOp& op) override {
+    timers_.push_back({clock::now() + std::chrono::seconds(seconds), &op});
+  }
+  void cancel(RingOp& op) override;
+
+  bool provided_buffers() const override { return false; }
+  std::span<std::byte> buffer(int) override { return {}; }
+  void recycle(int) override {}
+
+  Status run() override { return turn(true); }
+  Status poll() override { return turn(false); }
+  std::string describe() const override { return "epoll"; }
+
+ private:
+  enum class Kind : uint8_t { none, accept, recv, send, splice, read };
+  enum class Direction : uint8_t { in, out };
+  struct Operation {
+    Kind kind = Kind::none;
+    RingOp* op = nullptr;
+    std::span<std::byte> to = {};
+    const msghdr* message = nullptr;
+    int flags = 0;
+    int pipe = -1;
+    size_t len = 0;
+  };
+  struct Descriptor {
+    Operation in;
+    Operation out;
+  };
+  struct Done {
+    RingOp* op;
+    int result;
+  };
+  struct Timer {
+    clock::time_point when;
+    RingOp* op;
+  };
+
+  void start(int fd, Direction direction, const Operation& operation, bool at_once = true);
+  bool attempt(int fd, Operation& operation);
+  void watch(int fd);
+  void ready(int fd, uint32_t events);
+  void expire();
+  int patience() const;
+  void complete_all();
+  Status turn(bool wait);
+
+  UniqueFd epoll_;
+  std::unordered_map<int, Descriptor> waiting_;  // what did not succeed at once
+  std::vector<Timer> timers_;
+  std::deque<Done> done_;
+};
+
+// Returns whether it is done, one way or the other.
+bool EpollRing::attempt(int fd, Operation& operation) {
+  ssize_t result = -1;
+  switch (operation.kind) {
+    case Kind::accept:
+      result = accept4(fd, nullptr, nullptr, SOCK_CLOEXEC | SOCK_NONBLOCK);
+      break;
+    case Kind::recv:
+      result = ::recv(fd, operation.to.data(), operation.to.size(), MSG_DONTWAIT);
+      break;
+    case Kind::send:
+      result = ::sendmsg(fd, operation.message, MSG_NOSIGNAL | MSG_DONTWAIT | operation.flags);
+      break;
+    case Kind::splice:
+      result = ::splice(operation.pipe, nullptr, fd, nullptr, operation.len, SPLICE_F_NONBLOCK);
+      break;
+    case Kind::read:
+      result = ::read(fd, operation.to.data(), operation.to.size());
+      break;
+    case Kind::none:
+      return true;
+  }
+  if (result < 0 && (errno == EAGAIN || errno == EINTR))
+    return false;
+  done_.push_back({operation.op, result < 0 ? -errno : static_cast<int>(result)});
+  operation = {};
+  return true;
+}
+
+void EpollRing::start(int fd, Direction direction, const Operation& operation, bool at_once) {
+  Operation mine = operation;
+  if (at_once && attempt(fd, mine))
+    return;
+  Descriptor& descriptor = waiting_[fd];
+  (direction == Direction::in ? descriptor.in : descriptor.out) = mine;
+  watch(fd);
+}
+
+// One-shot: what is not waited for must not wake us. A descriptor may have been closed, and its
+// number used again, without our hearing of it.
+void EpollRing::watch(int fd) {
+  const Descriptor& descriptor = waiting_[fd];
+  epoll_event event{};
+  event.events = EPOLLONESHOT;
+  if (descriptor.in.kind != Kind::none)
+    event.events |= EPOLLIN | EPOLLRDHUP;
+  if (descriptor.out.kind != Kind::none)
+    event.events |= EPOLLOUT;
+  event.data.fd = fd;
+  if (epoll_ctl(epoll_.get(), EPOLL_CTL_MOD, fd, &event) < 0 && errno == ENOENT)
+    epoll_ctl(epoll_.get(), EPOLL_CTL_ADD, fd, &event);
+}
+
+void EpollRing::ready(int fd, uint32_t events) {
+  const auto found = waiting_.find(fd);
+  if (found == waiting_.end())
+    return;
+  Descriptor& descriptor = found->second;
+  const bool over = (events & (EPOLLERR | EPOLLHUP)) != 0;
+  if (over || (events & (EPOLLIN | EPOLLRDHUP)))
+    attempt(fd, descriptor.in);
+  if (over || (events & EPOLLOUT))
+    attempt(fd, descriptor.out);
+  if (descriptor.in.kind == Kind::none && descriptor.out.kind == Kind::none)
+    waiting_.erase(found);
+  else
+    watch(fd);
+}
+
+void EpollRing::cancel(RingOp& op) {
+  for (auto& [fd, descriptor] : waiting_)
+    for (Operation* operation : {&descriptor.in, &descriptor.out})
+      if (operation->op == &op) {
+        *operation = {};
+        done_.push_back({&op, -ECANCELED});
+        return;
+      }
+  const auto timer =
+      std::find_if(timers_.begin(), timers_.end(), [&](const Timer& t) { return t.op == &op; });
+  if (timer != timers_.end()) {
+    timers_.erase(timer);
+    done_.push_back({&op, -ECANCELED});
+  }
+}
+
+void EpollRing::expire() {
+  const auto now = clock::now();
+  std::erase_if(timers_, [&](const Timer& timer) {
+    if (timer.when > now)
+      return false;
+    done_.push_back({timer.op, -ETIME});
+    return true;
+  });
+}
+
+// For epoll_wait(), in milliseconds.
+int EpollRing::patience() const {
+  if (timers_.empty())
+    return -1;
+  const auto next = std::min_element(timers_.begin(), timers_.end(), [](auto& a, auto& b) {
+                      return a.when < b.when;
+                    })->when;
+  const auto left = std::chrono::ceil<std::chrono::milliseconds>(next - clock::now()).count();
+  return static_cast<int>(std::max<int64_t>(left, 0));
+}
+
+// What completes may ask for more, which may complete at once: others must have their turn, too.
+void EpollRing::complete_all() {
+  for (unsigned i = 0; i < batch && !done_.empty(); i++) {
+    const Done done = done_.front();
+    done_.pop_front();
+    Completion completion;
+    completion.result = done.result;
+    done.op->done(done.op->self, completion);
+  }
+}
+
+Status EpollRing::turn(bool wait) {
+  std::array<epoll_event, batch> events;
+  const int timeout = wait && done_.empty() ? patience() : 0;
+  const int count =
+      epoll_wait(epoll_.get(), events.data(), static_cast<int>(events.size()), timeout);
+  if (count < 0 && errno != EINTR)
+    return Status::last();
+  for (int i = 0; i < count; i++)
+    ready(events[static_cast<size_t>(i)].data.fd, events[static_cast<size_t>(i)].events);
+  expire();
+  complete_all();
+  return {};
+}
+
+}  // namespace
+
+Result<std::unique_ptr<Ring>> open_epoll() {
+  auto ring = std::make_unique<EpollRing>();
+  if (Status status = ring->setup(); !status)
+    return status;
+  return std::unique_ptr<Ring>(std::move(ring));
+}
+
+}  // namespace qtfs
