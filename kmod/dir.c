@@ -15,8 +15,14 @@
 
 void qtfs_dentry_believe(struct dentry *dentry, struct inode *dir)
 {
-	WRITE_ONCE(dentry->d_time, jiffies +
-		   READ_ONCE(qtfs_i(dir)->attr_span));
+	const struct qtfs_options *opts = &qtfs_fs(dir->i_sb)->opts;
+	const struct qtfs_inode *qi = qtfs_i(dir);
+	unsigned long span = READ_ONCE(qi->attr_span);
+
+	/* That the directory has just changed, by us, makes it no less true. */
+	if (!(READ_ONCE(qi->flags) & QTFS_ATTR_SYNTHETIC))
+		span = max_t(unsigned long, span, HZ * opts->ac.dir_min);
+	WRITE_ONCE(dentry->d_time, jiffies + span);
 }
 
 /* Whether the name need not be asked for again. */

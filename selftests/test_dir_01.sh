@@ -108,3 +108,13 @@ before=$(lookups)
 expect_output 1500 sh -c "find '$DIR/many' -type f -size 0 | wc -l"
 after=$(lookups)
 [ $((after - before)) -lt 150 ] || fail "$((after - before)) lookups"
+
+begin "names that were just made here are not asked for"
+mkdir "$DIR/fresh"
+before=$(lookups)
+for n in {1..10}; do
+	: >"$DIR/fresh/$n" && mv "$DIR/fresh/$n" "$DIR/fresh/new$n" && rm "$DIR/fresh/new$n"
+done
+after=$(lookups)
+# One now and then, for what has been believed for a second.
+[ $((after - before)) -lt 15 ] || fail "$((after - before)) lookups"
