@@ -70,6 +70,18 @@ struct qtfs_pcie *qtfs_pcie_get(unsigned int index)
 	return found;
 }
 
+unsigned int qtfs_pcie_count(void)
+{
+	struct list_head *at;
+	unsigned int count = 0;
+
+	mutex_lock(&devices_lock);
+	list_for_each(at, &devices)
+		count++;
+	mutex_unlock(&devices_lock);
+	return count;
+}
+
 /* Numbers stay dense: a device that comes back gets its number back. */
 static void device_list(struct qtfs_pcie *dev)
 {

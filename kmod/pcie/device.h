@@ -97,6 +97,8 @@ void qtfs_pcie_unregister(void);
 /* The device of that number, with a reference, or NULL. Sleeps. */
 struct qtfs_pcie *qtfs_pcie_get(unsigned int index);
 void qtfs_pcie_put(struct qtfs_pcie *dev);
+/* How many there are; their numbers are below that, unless some went away. */
+unsigned int qtfs_pcie_count(void);
 
 /*
  * Accesses to the windows are between the two, if the first returned true. They

@@ -24,6 +24,10 @@ class Engine {
   void stop(std::chrono::milliseconds bound = std::chrono::seconds(5));
 
   const std::vector<uint32_t>& ports() const { return ports_; }
+  // As they were configured.
+  const std::vector<std::string>& addresses() const { return config_.listen; }
+  // What its threads wait with.
+  std::string describe() const { return workers_.at(0)->describe(); }
   void add_stats(Stats& sum);
   size_t sessions() { return sessions_.size(); }
   uint64_t node_fds() { return sessions_.budget().used.load(); }

@@ -11,6 +11,7 @@
 #include <optional>
 
 #include "engine/engine.hh"
+#include "engine/server_module.hh"
 #include "lib/config.hh"
 #include "lib/log.hh"
 
@@ -84,7 +85,8 @@ void describe(CLI::App& app, Options& options) {
   app.add_option("--sessions-max", options.sessions_max, "Clients at a time")->type_name("N");
 }
 
-bool build(const Options& options, qtfs::Config& config, std::string& error) {
+bool build(const Options& options, const qtfs::ServerModule& module, qtfs::Config& config,
+           std::string& error) {
   std::string file = options.config_file;
   if (file.empty() && access(default_config, F_OK) == 0)
     file = default_config;
@@ -119,6 +121,9 @@ bool build(const Options& options, qtfs::Config& config, std::string& error) {
       return false;
     config.exports.push_back(std::move(*made));
   }
+  module.complete(config);
+  if (config.log_level.empty())
+    config.log_level = "info";
   if (!qtfs::log::set_level(config.log_level)) {
     error = "log level \"" + config.log_level + "\": not debug, info, warning or error";
     return false;
@@ -131,7 +136,7 @@ int fail(const std::string& error) {
   return 1;
 }
 
-int serve(const qtfs::Config& config) {
+int serve(const qtfs::Config& config, qtfs::ServerModule& module) {
   // Before any thread exists: only sigwait() below takes them.
   sigset_t signals;
   sigemptyset(&signals);
@@ -143,6 +148,7 @@ int serve(const qtfs::Config& config) {
   auto engine = qtfs::Engine::create(config, error);
   if (!engine || !(*engine)->start(error))
     return fail(error);
+  module.report(**engine, config);
   sd_notify(0, "READY=1");
   int signal = 0;
   while (sigwait(&signals, &signal) == 0 && signal == SIGUSR1) {
@@ -170,12 +176,13 @@ int run(int argc, char** argv) {
     return 2;
   }
   qtfs::Config config;
+  qtfs::ServerModule module;
   std::string error;
-  if (!build(options, config, error))
+  if (!build(options, module, config, error))
     return fail(error);
   if (geteuid() != 0)
     return fail("must be started as root: it acts as the users of its clients");
-  return serve(config);
+  return serve(config, module);
 }
 
 }  // namespace

@@ -39,7 +39,7 @@ struct Config {
   std::string io = "auto";  // or uring, epoll
   bool multishot = true;
   std::string psk_file;
-  std::string log_level = "info";
+  std::string log_level;  // empty: info
   std::vector<ExportConfig> exports;
   Limits limits;
 };

@@ -182,14 +182,22 @@ std::vector<Attributes> Attributes::nests(int type) const {
   return out;
 }
 
-Request& Request::number(int type, uint32_t value) {
-  const nlattr head{.nla_len = static_cast<uint16_t>(attribute_header + sizeof(value)),
+Request& Request::put(int type, std::span<const std::byte> value) {
+  const nlattr head{.nla_len = static_cast<uint16_t>(attribute_header + value.size()),
                     .nla_type = static_cast<uint16_t>(type)};
   const size_t at = data_.size();
   data_.resize(at + aligned(head.nla_len));
   std::memcpy(data_.data() + at, &head, sizeof(head));
-  std::memcpy(data_.data() + at + attribute_header, &value, sizeof(value));
+  std::memcpy(data_.data() + at + attribute_header, value.data(), value.size());
   return *this;
+}
+
+Request& Request::number(int type, uint32_t value) {
+  return put(type, std::as_bytes(std::span(&value, 1)));
+}
+
+Request& Request::string(int type, const std::string& text) {
+  return put(type, std::as_bytes(std::span(text.c_str(), text.size() + 1)));
 }
 
 std::string extack_text(std::span<const std::byte> attributes) {

@@ -51,9 +51,11 @@ class Attributes {
 class Request {
  public:
   Request& number(int type, uint32_t value);
+  Request& string(int type, const std::string& text);
   std::span<const std::byte> data() const { return data_; }
 
  private:
+  Request& put(int type, std::span<const std::byte> value);
   Bytes data_;
 };
 

@@ -2,6 +2,7 @@
 #include "lib/qtfs_netlink.hh"
 
 #include <uapi/linux/qtfs.h>
+#include <uapi/linux/qtfs_server.h>
 
 #include <algorithm>
 #include <cerrno>
@@ -174,6 +175,49 @@ void Qtfs::set_log_level(uint32_t level) {
 
 void Qtfs::abort(uint32_t id) {
   family_.call(QTFS_CMD_ABORT, Request().number(QTFS_A_MOUNT_ID, id));
+}
+
+std::optional<Server> Server::find() {
+  try {
+    return Server(Family(QTFS_SERVER_FAMILY_NAME));
+  } catch (const Error& error) {
+    if (error.err() == ENOENT)
+      return std::nullopt;
+    throw;
+  }
+}
+
+ServerStatus Server::status() {
+  const auto messages = family_.call(QTFS_SERVER_CMD_STATUS_GET);
+  const Attributes from(only(messages));
+  ServerStatus out{.version = from.string(QTFS_SERVER_A_STATUS_VERSION).value_or(""),
+                   .log_level = u32(from, QTFS_SERVER_A_STATUS_LOG_LEVEL),
+                   .ip = from.string(QTFS_SERVER_A_STATUS_SERVER_IP),
+                   .port = u32(from, QTFS_SERVER_A_STATUS_SERVER_PORT),
+                   .vsock_cid = from.number(QTFS_SERVER_A_STATUS_SERVER_VSOCK_CID),
+                   .vsock_port = u32(from, QTFS_SERVER_A_STATUS_SERVER_VSOCK_PORT),
+                   .devices = u32(from, QTFS_SERVER_A_STATUS_DEVICES),
+                   .engine = std::nullopt};
+  if (const auto pid = from.number(QTFS_SERVER_A_STATUS_ENGINE_PID))
+    out.engine = {.pid = *pid,
+                  .listen = from.string(QTFS_SERVER_A_STATUS_ENGINE_LISTEN).value_or(""),
+                  .threads = u32(from, QTFS_SERVER_A_STATUS_ENGINE_THREADS),
+                  .ring = from.string(QTFS_SERVER_A_STATUS_ENGINE_RING).value_or("")};
+  return out;
+}
+
+void Server::set_log_level(uint32_t level) {
+  family_.call(QTFS_SERVER_CMD_LOG_LEVEL_SET,
+               Request().number(QTFS_SERVER_A_STATUS_LOG_LEVEL, level));
+}
+
+void Server::report(const EngineStatus& engine) {
+  family_.call(
+      QTFS_SERVER_CMD_ENGINE_REPORT,
+      Request()
+          .string(QTFS_SERVER_A_STATUS_ENGINE_LISTEN, engine.listen)
+          .number(QTFS_SERVER_A_STATUS_ENGINE_THREADS, static_cast<uint32_t>(engine.threads))
+          .string(QTFS_SERVER_A_STATUS_ENGINE_RING, engine.ring));
 }
 
 }  // namespace qtfs::netlink

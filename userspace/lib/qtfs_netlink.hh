@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
-// The module's family as a few typed calls; docs/netlink/qtfs.yaml describes it.
+// The modules' families as a few typed calls; docs/netlink describes them.
 // Only qtfs_netlink.cc names commands and attributes.
 #pragma once
 
@@ -77,6 +77,40 @@ class Qtfs {
   void abort(uint32_t id);
 
  private:
+  Family family_;
+};
+
+struct EngineStatus {
+  uint64_t pid = 0;
+  std::string listen;  // addresses, separated by spaces
+  uint64_t threads = 0;
+  std::string ring;
+};
+
+struct ServerStatus {
+  std::string version;
+  uint64_t log_level = 0;
+  std::optional<std::string> ip;
+  uint64_t port = 0;
+  std::optional<uint64_t> vsock_cid;
+  uint64_t vsock_port = 0;
+  uint64_t devices = 0;  // of shared memory
+  std::optional<EngineStatus> engine;
+};
+
+// The server's module.
+class Server {
+ public:
+  // Nothing where it is not loaded.
+  static std::optional<Server> find();
+
+  ServerStatus status();
+  void set_log_level(uint32_t level);
+  // From the engine, of itself; holds as long as this object.
+  void report(const EngineStatus& engine);
+
+ private:
+  explicit Server(Family family) : family_(std::move(family)) {}
   Family family_;
 };
 
