@@ -38,6 +38,14 @@ again() {
 	expect_ok ls "$MNT/srv"
 }
 
+# transfer: something that goes on for long, process $pid
+transfer() {
+	dd if=/dev/zero of="$DIR/big" bs=1M count=200 2>/dev/null &
+	pid=$!
+	disown $pid
+	sleep 1
+}
+
 begin "what is mounted says so"
 expect_match "trans=pcie,addr=pcie:0," grep " $MNT qtfs " /proc/mounts
 expect_match "pcie:0" qtinfo mounts
@@ -78,10 +86,7 @@ wait_until 5 gone $pid || fail "still there"
 again
 
 begin "the engine ends in the middle of a transfer"
-dd if=/dev/zero of="$DIR/big" bs=1M count=200 2>/dev/null &
-pid=$!
-disown $pid
-sleep 1
+transfer
 engine_stop KILL
 kill -KILL $pid
 wait_until 10 lost || fail "not lost"
@@ -89,10 +94,7 @@ again
 wait_until 10 gone $pid || fail "dd is still there"
 
 begin "the client's device goes away in the middle of a transfer, and comes back"
-dd if=/dev/zero of="$DIR/big" bs=1M count=200 2>/dev/null &
-pid=$!
-disown $pid
-sleep 1
+transfer
 echo "$DEVICE" >$CLIENT/unbind
 wait_until 10 lost || fail "not lost"
 kill -KILL $pid
@@ -104,10 +106,7 @@ again
 wait_until 10 gone $pid || fail "dd is still there"
 
 begin "the server's device goes away in the middle of a transfer, and comes back"
-dd if=/dev/zero of="$DIR/big" bs=1M count=200 2>/dev/null &
-pid=$!
-disown $pid
-sleep 1
+transfer
 on_host "echo $SERVER_DEVICE >$SERVER/unbind"
 wait_until 10 lost || fail "not lost"
 kill -KILL $pid
