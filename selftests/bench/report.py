@@ -18,7 +18,10 @@ ROWS = [
     ("direct_random", "random read of 4 KiB, O_DIRECT", None),
     ("mmap_random", "random page of a mapped file, cold", None),
 ]
-SIDES = {"qtfs": "qtfs", "nfs": "NFSv4.2", "local": "local ext4"}
+SIDES = {"qtfs": "qtfs, TCP", "nfs": "NFSv4.2", "pcie": "qtfs, PCIe", "local": "local ext4"}
+RAW = {"raw_64": "64 bytes there and back", "raw_4k_in": "128 bytes there, 4 KiB back",
+       "raw_4k_out": "4 KiB there, 128 bytes back", "raw_stream_in": "32 MiB back",
+       "raw_stream_out": "32 MiB there"}
 
 # The plot
 WIDTH, ROW, TOP, LEFT, RIGHT = 860, 30, 64, 290, 80
@@ -51,8 +54,8 @@ class Results:
         """Nanoseconds of one operation, by round."""
         return [line["ns"] / line["count"] for line in self.timed[op, side]]
 
-    def ratios(self, op):
-        return [a / b for a, b in zip(self.times(op, "qtfs"), self.times(op, "nfs"))]
+    def ratios(self, op, side="qtfs", to="nfs"):
+        return [a / b for a, b in zip(self.times(op, side), self.times(op, to))]
 
     def value(self, op, side):
         """For people: the median and the spread."""
@@ -80,13 +83,19 @@ class Results:
         return f"≤ {target:g}: {'met' if median <= target else 'missed'}"
 
     def tables(self):
-        out = ["| operation | " + " | ".join(SIDES.values()) + " | time, qtfs / NFS | target |",
-               "|---|" + "---:|" * (len(SIDES) + 2)]
+        out = ["| operation | " + " | ".join(SIDES.values()) +
+               " | time, qtfs over TCP / NFS | target | time, TCP / PCIe |",
+               "|---|" + "---:|" * (len(SIDES) + 3)]
         for op, words, target in self.rows:
             ratios = self.ratios(op)
             out.append(f"| {words} | " + " | ".join(self.value(op, side) for side in SIDES) +
                        f" | **{statistics.median(ratios):.2f}** ({min(ratios):.2f}–"
-                       f"{max(ratios):.2f}) | {self.met(op, target)} |")
+                       f"{max(ratios):.2f}) | {self.met(op, target)} | "
+                       f"{statistics.median(self.ratios(op, 'qtfs', 'pcie')):.1f} |")
+        out += ["", "The TCP link without any filesystem, a blocking process at each end:", "",
+                "| there and back | |", "|---|---:|"]
+        out += [f"| {words} | {self.value(op, 'raw')} |" for op, words in RAW.items()
+                if (op, "raw") in self.timed]
         out += ["", "Requests of one operation, counted in a round of their own:", "",
                 "| operation | qtfs | NFSv4.2 |", "|---|---|---|"]
         for op, words, _ in self.rows:

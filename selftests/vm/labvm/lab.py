@@ -175,9 +175,8 @@ class Lab:
     def module_parameters(self):
         if self.options.channel == "vsock":
             return f"qtfs_server_vsock_cid={VSOCK_CID} qtfs_server_vsock_port={PORT}"
-        if self.options.channel.startswith("pcie"):
-            return f"qtfs_pcie_spin_us={SPIN}"
-        return f"qtfs_server_ip=$QTFS_HOST_IP qtfs_server_port={PORT}"
+        spin = f" qtfs_pcie_spin_us={SPIN}" if self.options.channel.startswith("pcie") else ""
+        return f"qtfs_server_ip=$QTFS_HOST_IP qtfs_server_port={PORT}{spin}"
 
     def mount_tree(self):
         o = self.options
