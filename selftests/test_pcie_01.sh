@@ -20,7 +20,7 @@ back_to_normal() {
 	umount -f "$OTHER" 2>/dev/null
 	[ -e "$CLIENT/$DEVICE" ] || echo "$DEVICE" >$CLIENT/bind
 	on_host "[ -e $SERVER/$SERVER_DEVICE ] || echo $SERVER_DEVICE >$SERVER/bind"
-	mountpoint -q "$MNT" || { engine_start --log-level info && qtfs_mount; }
+	mountpoint -q "$MNT" || { engine_start --log-level info && qtfs_mount -v; }
 }
 at_end back_to_normal
 
