@@ -350,7 +350,7 @@ engine_start() {
 		log=/run/qtfs-engine.log
 		touch \$log
 		before=\$(wc -l <\$log)
-		setsid $QTFS_BUILD/engine 4096 16 --insecure $(engine_channel) \
+		setsid $QTFS_BUILD/engine 4096 16 --log-level info --insecure $(engine_channel) \
 			--listen 0.0.0.0:$ENGINE_PORT $* </dev/null >>\$log 2>&1 &
 		echo \$! >/run/qtfs-engine.pid
 		until tail -n +\$((before + 1)) \$log | grep -q ' threads, '; do

@@ -20,7 +20,7 @@ back_to_normal() {
 	umount -f "$OTHER" 2>/dev/null
 	[ -e "$CLIENT/$DEVICE" ] || echo "$DEVICE" >$CLIENT/bind
 	on_host "[ -e $SERVER/$SERVER_DEVICE ] || echo $SERVER_DEVICE >$SERVER/bind"
-	mountpoint -q "$MNT" || { engine_start --log-level info && qtfs_mount -v; }
+	mountpoint -q "$MNT" || { engine_start "$@" && qtfs_mount -v; }
 }
 at_end back_to_normal
 
@@ -33,7 +33,7 @@ again() {
 	umount -f "$MNT" 2>/dev/null
 	umount -f "$MNT" 2>/dev/null
 	wait_until 10 sh -c "! mountpoint -q $MNT" || fail "still mounted"
-	engine_start --log-level info
+	engine_start "$@"
 	expect_ok qtfs_mount
 	expect_ok ls "$MNT/srv"
 }

@@ -162,52 +162,61 @@ void qtfs_pcie_kick(struct qtfs_pcie *dev, unsigned int q)
 	u32 vectors = le32_to_cpu(READ_ONCE(qtfs_pcie_in(dev)->vectors));
 
 	/* Nobody, or one that looks. A wrong number rings whoever has it. */
-	if (!vectors || !dev->vectors || peer > U16_MAX)
+	if (!vectors || peer > U16_MAX)
 		return;
 	writel(peer << 16 | (q % min(vectors, (u32)VECTORS_MAX)),
 	       dev->regs + IVSHMEM_DOORBELL);
 }
 
 
-static int device_request_vectors(struct qtfs_pcie *dev)
+static int device_alloc_vectors(struct qtfs_pcie *dev)
 {
 	int n = pci_alloc_irq_vectors(dev->pci, 1, VECTORS_MAX, PCI_IRQ_MSIX);
-	int i, err;
+	int i;
 
-	dev->vectors = n > 0 ? n : 0;
 	dev->vec = kcalloc(max(n, 1), sizeof(*dev->vec), GFP_KERNEL);
-	if (!dev->vec)
+	if (!dev->vec) {
+		pci_free_irq_vectors(dev->pci);
 		return -ENOMEM;
+	}
+	dev->vectors = n > 0 ? n : 0;
 	for (i = 0; i < max(n, 1); i++) {
 		dev->vec[i].dev = dev;
 		dev->vec[i].number = i;
 		tasklet_setup(&dev->vec[i].tasklet, vector_tasklet);
 	}
-	for (i = 0; i < n; i++) {
-		err = request_irq(pci_irq_vector(dev->pci, i), vector_interrupt,
-				  0, dev->end->name, &dev->vec[i]);
-		if (err)
-			goto out_free;
-	}
 	return 0;
-
-out_free:
-	while (i--)
-		free_irq(pci_irq_vector(dev->pci, i), &dev->vec[i]);
-	return err;
 }
 
+/* The peer may ring from here on: everything that @rung looks at is there. */
+static int device_request_irqs(struct qtfs_pcie *dev)
+{
+	int err;
+
+	while (dev->requested < dev->vectors) {
+		err = request_irq(pci_irq_vector(dev->pci, dev->requested),
+				  vector_interrupt, 0, dev->end->name,
+				  &dev->vec[dev->requested]);
+		if (err)
+			return err;
+		dev->requested++;
+	}
+	return 0;
+}
+
+/* @dev is dead: nothing starts again what is stopped here. */
 static void device_free_vectors(struct qtfs_pcie *dev)
 {
 	unsigned int i;
 
-	for (i = 0; i < dev->vectors; i++)
+	for (i = 0; i < dev->requested; i++)
 		free_irq(pci_irq_vector(dev->pci, i), &dev->vec[i]);
 	for (i = 0; i < max(dev->vectors, 1u); i++)
 		tasklet_kill(&dev->vec[i].tasklet);
 	/* Each may have started the other, once: @rung sees that it is dead. */
 	hrtimer_cancel(&dev->look);
 	tasklet_kill(&dev->vec[0].tasklet);
+	pci_free_irq_vectors(dev->pci);
 }
 
 /* The windows */
@@ -378,15 +387,21 @@ static int device_probe(struct pci_dev *pci, const struct pci_device_id *id)
 	err = device_map(dev);
 	if (err)
 		goto out_release;
-	err = device_request_vectors(dev);
+	err = dev->end->prepare(dev);
+	if (err)
+		goto out_unmap;
+	err = device_alloc_vectors(dev);
 	if (err)
 		goto out_unmap;
 	if (dev->end->server)
 		device_lay_out(dev);
 	qtfs_pcie_announce(dev);
+	err = device_request_irqs(dev);
+	if (err)
+		goto out_free_vectors;
 	device_list(dev);
 	pci_set_drvdata(pci, dev);
-	err = dev->end->bound(dev);
+	err = dev->end->publish(dev);
 	if (err)
 		goto out_unlist;
 	qtfs_info("%s: shared memory %u, windows of %zu KiB, %u doorbells\n",
@@ -396,8 +411,11 @@ static int device_probe(struct pci_dev *pci, const struct pci_device_id *id)
 
 out_unlist:
 	device_unlist(dev);
+out_free_vectors:
+	WRITE_ONCE(dev->dead, true);
+	synchronize_rcu();
 	device_free_vectors(dev);
-	pci_free_irq_vectors(pci);
+	dev->end->gone(dev);
 out_unmap:
 	device_unmap(dev);
 out_release:
@@ -421,7 +439,6 @@ static void device_remove(struct pci_dev *pci)
 	device_free_vectors(dev);
 	dev->end->gone(dev);
 	device_unmap(dev);
-	pci_free_irq_vectors(pci);
 	pci_release_regions(pci);
 	pci_disable_device(pci);
 	qtfs_pcie_put(dev);

@@ -24,16 +24,18 @@ struct qtfs_pcie;
  * struct qtfs_pcie_end - which end of the memory a module is
  * @name: of the interrupts
  * @server: the server's end, which lays the memory out
- * @bound: the device works; an error undoes it
+ * @prepare: sets @private, before anything else of the end is called
+ * @publish: the device works; an error undoes it
  * @rung: a doorbell rang, or may have rung, for the queues of @vector; in softirq
  *	context. Returns whether somebody sleeps and would be rung: false once @dead
- * @gone: the device is dead, and @rung is called no more
+ * @gone: the device is dead, and @rung is called no more; also if @publish failed
  * @free: the last reference is put
  */
 struct qtfs_pcie_end {
 	const char *name;
 	bool server;
-	int (*bound)(struct qtfs_pcie *dev);
+	int (*prepare)(struct qtfs_pcie *dev);
+	int (*publish)(struct qtfs_pcie *dev);
 	bool (*rung)(struct qtfs_pcie *dev, unsigned int vector);
 	void (*gone)(struct qtfs_pcie *dev);
 	void (*free)(struct qtfs_pcie *dev);
@@ -54,6 +56,7 @@ struct qtfs_pcie_end {
  * @queues: as the server said, 0: not known yet; @ring_size, @ring_offset likewise
  * @regs: doorbell registers
  * @vectors: doorbells of this end; 0: it looks
+ * @requested: of them, whose interrupts are ours
  * @look: where there are no doorbells: looks again
  * @look_ns: after so long
  * @vec: of each vector
@@ -80,6 +83,7 @@ struct qtfs_pcie {
 
 	void __iomem *regs;
 	unsigned int vectors;
+	unsigned int requested;
 	struct hrtimer look;
 	u64 look_ns;
 	struct qtfs_pcie_vector {
@@ -119,7 +123,7 @@ static inline void qtfs_pcie_end(void)
 }
 
 /*
- * Reads the other end's window: 0 when it is there and what it says makes sense,
+ * Reads the other end's window, one caller at a time: 0 when it is there and what it says makes sense,
  * -ENOTCONN when there is nobody, -EPROTONOSUPPORT for another version, -EPROTO.
  * The caller holds what keeps the device, as for all of the following.
  */

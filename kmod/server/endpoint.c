@@ -27,6 +27,7 @@
  * struct endpoint - this module's part of a device
  * @dev: the device
  * @misc: the file
+ * @registered: @misc can be opened
  * @name: its name
  * @lock: protects @used and @mapping
  * @used: an engine has the file open
@@ -39,6 +40,7 @@
 struct endpoint {
 	struct qtfs_pcie *dev;
 	struct miscdevice misc;
+	bool registered;
 	char name[24];
 
 	struct mutex lock;
@@ -97,7 +99,7 @@ static bool endpoint_rung(struct qtfs_pcie *dev, unsigned int vector)
 		qtfs_eventfd_signal(ep->news[q]);
 	}
 	spin_unlock(&ep->news_lock);
-	if (stirred && !dev->vectors)
+	if (stirred && !dev->vectors && !READ_ONCE(dev->dead))
 		qtfs_pcie_look_soon(dev);
 	return bound && !READ_ONCE(dev->dead);
 }
@@ -172,15 +174,32 @@ static int endpoint_release(struct inode *inode, struct file *file)
 	return 0;
 }
 
+static bool maps_out(const struct vm_area_struct *vma)
+{
+	return vma->vm_pgoff >= QTFS_PCIE_MAP_OUT >> PAGE_SHIFT;
+}
+
+/*
+ * Pages are mapped as they are touched: a mapping that is just being made when the
+ * device goes is then known to unmap_mapping_range().
+ */
 static vm_fault_t endpoint_fault(struct vm_fault *vmf)
 {
-	struct endpoint *ep = vmf->vma->vm_private_data;
-	bool out = vmf->vma->vm_flags & VM_WRITE;
+	struct vm_area_struct *vma = vmf->vma;
+	struct endpoint *ep = vma->vm_private_data;
+	bool out = maps_out(vma);
+	unsigned long pfn;
+	vm_fault_t ret;
 
-	if (!READ_ONCE(ep->dev->dead))
-		return VM_FAULT_SIGBUS;
-	return vmf_insert_pfn(vmf->vma, vmf->address,
-			      page_to_pfn(out ? ep->scratch : ZERO_PAGE(0)));
+	mutex_lock(&ep->lock);	/* endpoint_gone() zaps before or after */
+	if (READ_ONCE(ep->dev->dead))
+		pfn = page_to_pfn(out ? ep->scratch : ZERO_PAGE(0));
+	else
+		pfn = PHYS_PFN(out ? ep->dev->out_phys : ep->dev->in_phys) +
+		      vmf->pgoff - (out ? QTFS_PCIE_MAP_OUT >> PAGE_SHIFT : 0);
+	ret = vmf_insert_pfn(vma, vmf->address, pfn);
+	mutex_unlock(&ep->lock);
+	return ret;
 }
 
 static const struct vm_operations_struct endpoint_vm_ops = {
@@ -193,30 +212,21 @@ static int endpoint_mmap(struct file *file, struct vm_area_struct *vma)
 					   misc);
 	size_t len = vma->vm_end - vma->vm_start;
 	u64 offset = (u64)vma->vm_pgoff << PAGE_SHIFT;
-	bool out = offset >= QTFS_PCIE_MAP_OUT;
-	phys_addr_t start = out ? ep->dev->out_phys : ep->dev->in_phys;
-	int err = -ENODEV;
 
-	if (out)
+	if (maps_out(vma))
 		offset -= QTFS_PCIE_MAP_OUT;
 	if (offset > ep->dev->window_size ||
 	    len > ep->dev->window_size - offset ||
 	    !(vma->vm_flags & VM_SHARED))
 		return -EINVAL;
-	if (!out && (vma->vm_flags & VM_WRITE))
+	if (!maps_out(vma) && (vma->vm_flags & VM_WRITE))
 		return -EACCES;
-	if (!out)
+	if (!maps_out(vma))
 		vm_flags_clear(vma, VM_MAYWRITE);
+	vm_flags_set(vma, VM_IO | VM_PFNMAP | VM_DONTEXPAND | VM_DONTDUMP);
 	vma->vm_private_data = ep;
 	vma->vm_ops = &endpoint_vm_ops;
-
-	mutex_lock(&ep->lock);	/* endpoint_gone() zaps before or after */
-	if (!READ_ONCE(ep->dev->dead))
-		err = remap_pfn_range(vma, vma->vm_start,
-				      (start + offset) >> PAGE_SHIFT, len,
-				      vma->vm_page_prot);
-	mutex_unlock(&ep->lock);
-	return err;
+	return 0;
 }
 
 static long endpoint_info(struct endpoint *ep, void __user *arg)
@@ -298,19 +308,29 @@ static const struct file_operations endpoint_fops = {
 
 /* The device */
 
-static int endpoint_bound(struct qtfs_pcie *dev)
+static int endpoint_prepare(struct qtfs_pcie *dev)
 {
 	struct endpoint *ep = kzalloc(sizeof(*ep), GFP_KERNEL);
-	int err = -ENOMEM;
 
 	if (!ep)
 		return -ENOMEM;
 	ep->scratch = alloc_page(GFP_KERNEL | __GFP_ZERO);
-	if (!ep->scratch)
-		goto out_free;
+	if (!ep->scratch) {
+		kfree(ep);
+		return -ENOMEM;
+	}
 	ep->dev = dev;
 	mutex_init(&ep->lock);
 	spin_lock_init(&ep->news_lock);
+	dev->private = ep;
+	return 0;
+}
+
+static int endpoint_publish(struct qtfs_pcie *dev)
+{
+	struct endpoint *ep = dev->private;
+	int err;
+
 	snprintf(ep->name, sizeof(ep->name), "qtfs_pcie%u", dev->index);
 	ep->misc = (struct miscdevice){
 		.minor	= MISC_DYNAMIC_MINOR,
@@ -318,17 +338,8 @@ static int endpoint_bound(struct qtfs_pcie *dev)
 		.fops	= &endpoint_fops,
 		.mode	= 0600,
 	};
-	dev->private = ep;
 	err = misc_register(&ep->misc);
-	if (err)
-		goto out_forget;
-	return 0;
-
-out_forget:
-	dev->private = NULL;
-	__free_page(ep->scratch);
-out_free:
-	kfree(ep);
+	ep->registered = !err;
 	return err;
 }
 
@@ -336,7 +347,8 @@ static void endpoint_gone(struct qtfs_pcie *dev)
 {
 	struct endpoint *ep = dev->private;
 
-	misc_deregister(&ep->misc);
+	if (ep->registered)
+		misc_deregister(&ep->misc);
 	mutex_lock(&ep->lock);
 	if (ep->mapping)
 		unmap_mapping_range(ep->mapping, 0, 0, 1);
@@ -355,7 +367,8 @@ static void endpoint_free(struct qtfs_pcie *dev)
 static const struct qtfs_pcie_end server_end = {
 	.name	= "qtfs_server",
 	.server	= true,
-	.bound	= endpoint_bound,
+	.prepare = endpoint_prepare,
+	.publish = endpoint_publish,
 	.rung	= endpoint_rung,
 	.gone	= endpoint_gone,
 	.free	= endpoint_free,

@@ -36,7 +36,7 @@ MODULE_PARM_DESC(qtfs_pcie_spin_us,
 /**
  * struct pcie_client - this module's part of a device
  * @dev: the device
- * @lock: protects @links; taken in softirq context. Outside of a channel's lock
+ * @lock: protects @links, the device's geometry and its ping; taken in softirq context. Outside of a channel's lock
  * @links: by queue, NULL: free
  * @conn: number of the last connection
  * @news_wq: woken by doorbells
@@ -88,7 +88,7 @@ static struct pcie_client *client_of(struct qtfs_pcie *dev)
 
 /* Device */
 
-static int client_bound(struct qtfs_pcie *dev)
+static int client_prepare(struct qtfs_pcie *dev)
 {
 	struct pcie_client *client = kzalloc(sizeof(*client), GFP_KERNEL);
 
@@ -99,6 +99,11 @@ static int client_bound(struct qtfs_pcie *dev)
 	init_waitqueue_head(&client->news_wq);
 	client->conn = get_random_u32();
 	dev->private = client;
+	return 0;
+}
+
+static int client_publish(struct qtfs_pcie *dev)
+{
 	qtfs_pcie_set_state(dev, QTFS_RING_READY);
 	return 0;
 }
@@ -162,7 +167,8 @@ static void client_free(struct qtfs_pcie *dev)
 
 static const struct qtfs_pcie_end client_end = {
 	.name	= "qtfs",
-	.bound	= client_bound,
+	.prepare = client_prepare,
+	.publish = client_publish,
 	.rung	= client_rung,
 	.gone	= client_gone,
 	.free	= client_free,
@@ -183,9 +189,12 @@ void qtfs_pcie_client_exit(void)
 static void pcie_ask(struct pcie_link *pl)
 {
 	struct qtfs_ring_window *out = qtfs_pcie_out(pl->dev);
+	struct pcie_client *client = client_of(pl->dev);
 
+	spin_lock(&client->lock);
 	pl->ping = le32_to_cpu(READ_ONCE(out->ping)) + 1 ?: 1;
 	WRITE_ONCE(out->ping, cpu_to_le32(pl->ping));
+	spin_unlock(&client->lock);
 	wmb();	/* before the doorbell */
 	qtfs_pcie_kick(pl->dev, 0);
 }
@@ -286,13 +295,8 @@ static int link_begin(struct pcie_link *pl)
 	struct pcie_client *client = client_of(pl->dev);
 	int err;
 
-	err = qtfs_pcie_peer(pl->dev, &pl->generation);
-	if (err == -ENOTCONN)
-		return -ECONNREFUSED;
-	if (err)
-		return err;
 	spin_lock_bh(&client->lock);
-	err = link_take_queue(pl);
+	err = qtfs_pcie_peer(pl->dev, &pl->generation) ?: link_take_queue(pl);
 	if (!err) {
 		if (!++client->conn)
 			++client->conn;
@@ -303,7 +307,7 @@ static int link_begin(struct pcie_link *pl)
 		qtfs_pcie_kick(pl->dev, pl->q);
 		qtfs_pcie_look_soon(pl->dev);
 	}
-	return err;
+	return err == -ENOTCONN ? -ECONNREFUSED : err;
 }
 
 static bool link_connected(struct pcie_link *pl)

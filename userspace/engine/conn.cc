@@ -37,6 +37,8 @@ void Conn::start(std::unique_ptr<Wire> wire) {
 }
 
 void Conn::tick() {
+  if (closing_)
+    return;
   if (!handshake_.ready() && ++age_ > handshake_seconds) {
     log::info("{}: no session after {} s, closed", peer_, handshake_seconds);
     close();

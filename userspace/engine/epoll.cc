@@ -63,8 +63,8 @@ class EpollRing final : public Ring {
   std::span<std::byte> buffer(int) override { return {}; }
   void recycle(int) override {}
 
-  Status run() override { return turn(true); }
-  Status poll() override { return turn(false); }
+  Status run() override { return turn(true).status(); }
+  Result<bool> poll() override { return turn(false); }
   std::string describe() const override { return "epoll"; }
 
  private:
@@ -99,7 +99,7 @@ class EpollRing final : public Ring {
   void expire();
   int patience() const;
   void complete_all();
-  Status turn(bool wait);
+  Result<bool> turn(bool wait);
 
   UniqueFd epoll_;
   std::unordered_map<int, Descriptor> waiting_;  // what did not succeed at once
@@ -224,7 +224,8 @@ void EpollRing::complete_all() {
   }
 }
 
-Status EpollRing::turn(bool wait) {
+// Whether something completed.
+Result<bool> EpollRing::turn(bool wait) {
   std::array<epoll_event, batch> events;
   const int timeout = wait && done_.empty() ? patience() : 0;
   const int count =
@@ -234,8 +235,9 @@ Status EpollRing::turn(bool wait) {
   for (int i = 0; i < count; i++)
     ready(events[static_cast<size_t>(i)].data.fd, events[static_cast<size_t>(i)].events);
   expire();
+  const bool any = !done_.empty();
   complete_all();
-  return {};
+  return any;
 }
 
 }  // namespace

@@ -69,8 +69,8 @@ class Ring {
 
   // Submits what was asked for, waits for at least one completion, calls everything that is done.
   virtual Status run() = 0;
-  // The same without waiting.
-  virtual Status poll() = 0;
+  // The same without waiting; whether something completed.
+  virtual Result<bool> poll() = 0;
 
   // What is in use, for one line of the log.
   virtual std::string describe() const = 0;

@@ -37,7 +37,7 @@ class Uring final : public Ring {
   std::span<std::byte> buffer(int id) override;
   void recycle(int id) override;
   Status run() override;
-  Status poll() override;
+  Result<bool> poll() override;
   std::string describe() const override;
 
  private:
@@ -46,7 +46,7 @@ class Uring final : public Ring {
   bool probe_multishot();
   io_uring_sqe* sqe(RingOp* op);
   Status submitted(int ret);
-  void complete_all();
+  bool complete_all();
   void complete(uint64_t data, int result, unsigned flags);
 
   std::unique_ptr<io_uring> ring_;
@@ -290,7 +290,8 @@ void Uring::complete(uint64_t data, int result, unsigned flags) {
   op->done(op->self, completion);
 }
 
-void Uring::complete_all() {
+bool Uring::complete_all() {
+  bool any = false;
   std::array<io_uring_cqe*, 64> batch;
   unsigned count = 0;
   do {
@@ -298,12 +299,14 @@ void Uring::complete_all() {
     for (unsigned i = 0; i < count; i++)
       complete(batch[i]->user_data, batch[i]->res, batch[i]->flags);
     io_uring_cq_advance(ring_.get(), count);
+    any |= count > 0;
   } while (count == batch.size());
+  return any;
 }
 
 // Gets what came and tells whether the ring still works.
 Status Uring::submitted(int ret) {
-  if (ret >= 0)
+  if (ret >= 0 || ret == -ETIME)
     immediate_ = 0;
   else if (ret != -EINTR && ret != -EBUSY && ret != -EAGAIN)
     return Status::error(-ret);
@@ -311,17 +314,25 @@ Status Uring::submitted(int ret) {
   return {};
 }
 
-// What completes at once is nothing to wake up for.
+// What completes at once is nothing to wake up for, unless it found no room: then nothing else may
+// ever come, hence the bound.
 Status Uring::run() {
-  return submitted(io_uring_submit_and_wait(ring_.get(), 1 + immediate_));
+  if (immediate_ == 0 || !(ring_->features & IORING_FEAT_EXT_ARG))
+    return submitted(io_uring_submit_and_wait(ring_.get(), 1));
+  __kernel_timespec bound{.tv_sec = 0, .tv_nsec = 1'000'000};
+  io_uring_cqe* first = nullptr;
+  return submitted(
+      io_uring_submit_and_wait_timeout(ring_.get(), &first, 1 + immediate_, &bound, nullptr));
 }
 
 // No system call when there is nothing: the kernel sets a flag when it has something to say.
-Status Uring::poll() {
-  if (io_uring_sq_ready(ring_.get()) > 0)
-    return submitted(io_uring_submit(ring_.get()));
-  complete_all();
-  return {};
+Result<bool> Uring::poll() {
+  if (io_uring_sq_ready(ring_.get()) > 0) {
+    if (Status status = submitted(io_uring_submit(ring_.get())); !status)
+      return status;
+    return true;
+  }
+  return complete_all();
 }
 
 std::string Uring::describe() const {

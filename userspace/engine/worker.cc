@@ -126,10 +126,10 @@ bool Worker::look() {
   for (auto& line : lines_) {
     if (line->wire()) {
       moved |= line->wire()->poll();
-    } else if (line->knocks()) {
+    } else if (const uint32_t number = line->knocks()) {
       Conn* conn = add_conn(line->peer());
       if (conn)
-        conn->start(std::make_unique<PcieWire>(*conn, *line));
+        conn->start(std::make_unique<PcieWire>(*conn, *line, number));
       moved |= conn != nullptr;
     }
   }
@@ -162,24 +162,27 @@ Status Worker::await() {
   if (lines_.empty())
     return ring_->run();
   const std::chrono::nanoseconds bound = std::chrono::microseconds(shared_.config.spin_us);
-  for (auto since = clock::now(); clock::now() - since < bound;) {
-    const bool moved = look();
+  auto since = clock::now();
+  bool moved = false;
+  bool stirred = false;
+  do {
+    // In this order: a doorbell that the ring has swallowed is looked after.
+    const auto completed = ring_->poll();
+    if (!completed)
+      return completed.status();
+    stirred |= *completed;
+    moved = look();
     if (!dead_.empty())
       return {};
-    if (!lines_used())
-      return ring_->run();
-    if (Status status = ring_->poll(); !status)
-      return status;
     if (moved && waiting_)
       learn_wait(bound);
     if (moved)
       since = clock::now();
     else if (!waiting_)
       waiting_ = clock::now();
-    if (!moved && wait_ > bound)
-      break;
-  }
-  return lines_sleep() ? Status() : ring_->run();
+  } while (moved || (lines_used() && wait_ <= bound && clock::now() - since < bound));
+  // What completed may be the end that the caller waits for.
+  return stirred || lines_sleep() ? Status() : ring_->run();
 }
 
 void Worker::wake() {
@@ -236,8 +239,11 @@ void Worker::on_wake() {
 
 void Worker::on_tick() {
   tick_armed_ = false;
-  for (auto& conn : conns_)
+  for (auto& conn : conns_) {
     conn->tick();
+    if (conn->gone())
+      reap(*conn);
+  }
   for (auto& listener : listeners_)
     if (!listener->armed && !draining_)
       listener->arm();

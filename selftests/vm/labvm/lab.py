@@ -35,7 +35,7 @@ case $QTFS_CHANNEL in
 vsock)	modprobe -q vsock_loopback ;;	# built into some kernels
 pcie*)	insmod "$QTFS_SERVER_KO" qtfs_log_level=WARN || exit ;;
 esac
-setsid engine 4096 16 ${QTFS_LISTEN:+--listen $QTFS_LISTEN} --listen 0.0.0.0:%(port)d --insecure %(args)s \
+setsid engine 4096 16 --log-level info ${QTFS_LISTEN:+--listen $QTFS_LISTEN} --listen 0.0.0.0:%(port)d --insecure %(args)s \
 	</dev/null >/run/qtfs-engine.log 2>&1 &
 echo $! >/run/qtfs-engine.pid
 until grep -q ' threads, ' /run/qtfs-engine.log; do

@@ -35,6 +35,8 @@ class PcieQueue {
   // The last one that this end took part in.
   uint32_t conn() const { return conn_; }
   bool joined() const { return peer_conn() == conn_; }
+  // Bytes of a ring.
+  size_t size() const { return memory_.size; }
   // Begins a connection, from zero. The peer sees the number last.
   void join(uint32_t conn);
   // The peer sees the end after everything that was sent.

@@ -5,28 +5,29 @@
 #include <unistd.h>
 
 #include <cstring>
+#include <utility>
 
 #include "engine/conn.hh"
 #include "engine/worker.hh"
 
 namespace qtfs {
 
-bool PcieLine::knocks() const {
+uint32_t PcieLine::knocks() const {
   const uint32_t peer = queue_.peer_conn();
-  return !wire_ && peer != 0 && peer != queue_.conn();
+  return wire_ || peer == queue_.conn() ? 0 : peer;
 }
 
 std::string PcieLine::peer() const {
   return fmt::format("{} queue {}", device_.name(), number_);
 }
 
-PcieWire::PcieWire(Conn& conn, PcieLine& line)
+PcieWire::PcieWire(Conn& conn, PcieLine& line, uint32_t number)
     : conn_(conn),
       line_(line),
       outgoing_(conn.worker().context()),
       staging_(conn.worker().context().buffers.take(staging_size)) {
   line_.wire_ = this;
-  line_.queue_.join(line_.queue_.peer_conn());
+  line_.queue_.join(number);
   line_.kick();
 }
 
@@ -56,10 +57,11 @@ bool PcieWire::take_some(Bytes bytes) {
   return ring_it;
 }
 
+// No more than a ring full: others must have their turn, however fast the client is.
 bool PcieWire::take() {
   bool taken = false;
   bool ring_it = false;
-  while (conn_.wants()) {
+  for (size_t some = 0; conn_.wants() && some < line_.queue_.size();) {
     const auto bytes = line_.queue_.readable();
     if (!bytes || !staging_) {
       conn_.close();
@@ -75,6 +77,7 @@ bool PcieWire::take() {
       break;
     }
     ring_it |= take_some(*bytes);
+    some += std::min(bytes->size(), size_t{staging_size});
     taken = true;
   }
   if (ring_it)
@@ -83,11 +86,10 @@ bool PcieWire::take() {
 }
 
 bool PcieWire::poll() {
-  bool moved = false;
-  if (!outgoing_.empty() && push()) {
+  bool moved = !outgoing_.empty() && push();
+  if (outgoing_.empty() && (moved || std::exchange(emptied_, false))) {
     moved = true;
-    if (outgoing_.empty())
-      conn_.send_done();
+    conn_.send_done();
   }
   if (take()) {
     moved = true;
@@ -99,7 +101,7 @@ bool PcieWire::poll() {
 bool PcieWire::sleep() {
   if (conn_.closing())
     return false;
-  bool news = false;
+  bool news = emptied_;
   if (conn_.wants())
     news = line_.queue_.sleep_rx();
   if (!outgoing_.empty())
@@ -148,6 +150,7 @@ bool PcieWire::push() {
 void PcieWire::send(std::vector<Payload>& queue) {
   outgoing_.start(queue);
   push();
+  emptied_ = outgoing_.empty();
 }
 
 }  // namespace qtfs

@@ -12,7 +12,8 @@ class PcieLine;
 
 class PcieWire final : public Wire {
  public:
-  PcieWire(Conn& conn, PcieLine& line);
+  // Joins the connection that knocked with @number.
+  PcieWire(Conn& conn, PcieLine& line, uint32_t number);
   ~PcieWire() override;
 
   void receive() override {}
@@ -40,6 +41,7 @@ class PcieWire final : public Wire {
   Outgoing outgoing_;
   Buffer staging_;
   bool ended_ = false;
+  bool emptied_ = false;  // send() sent everything: the connection has to hear of it
 };
 
 // One queue of a device: who uses it.
@@ -52,8 +54,8 @@ class PcieLine {
 
   PcieQueue& queue() { return queue_; }
   PcieWire* wire() { return wire_; }
-  // A client that wants to connect.
-  bool knocks() const;
+  // The number of a client that wants to connect, or 0.
+  uint32_t knocks() const;
   void kick() { device_.kick(number_); }
   std::string peer() const;
   Status bind(int eventfd) { return device_.bind(number_, eventfd); }
