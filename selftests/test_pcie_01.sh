@@ -1,8 +1,8 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0
 # Shared memory: mounting, and either end's going away. Needs --channel pcie.
-. "$(dirname "$0")/lib.sh"
 # shellcheck disable=SC2119	# engine_start without arguments
+. "$(dirname "$0")/lib.sh"
 
 case ${QTFS_CHANNEL-} in
 pcie*) ;;
