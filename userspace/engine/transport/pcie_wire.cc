@@ -103,7 +103,7 @@ bool PcieWire::sleep() {
     return false;
   bool news = emptied_;
   if (conn_.wants())
-    news = line_.queue_.sleep_rx();
+    news |= line_.queue_.sleep_rx();
   if (!outgoing_.empty())
     news |= line_.queue_.sleep_tx();
   return news;
