@@ -35,14 +35,13 @@ MODULE_PARM_DESC(qtfs_pcie_spin_us,
 
 /**
  * struct pcie_client - this module's part of a device
- * @dev: the device
- * @lock: protects @links, the device's geometry and its ping; taken in softirq context. Outside of a channel's lock
+ * @lock: protects @links, the device's geometry and its ping; taken in softirq
+ *	context. Outside of a channel's lock
  * @links: by queue, NULL: free
  * @conn: number of the last connection
  * @news_wq: woken by doorbells
  */
 struct pcie_client {
-	struct qtfs_pcie *dev;
 	spinlock_t lock;
 	struct pcie_link *links[QTFS_RING_QUEUES_MAX];
 	u32 conn;
@@ -94,7 +93,6 @@ static int client_prepare(struct qtfs_pcie *dev)
 
 	if (!client)
 		return -ENOMEM;
-	client->dev = dev;
 	spin_lock_init(&client->lock);
 	init_waitqueue_head(&client->news_wq);
 	client->conn = get_random_u32();
@@ -333,16 +331,23 @@ static int link_wait_connected(struct pcie_link *pl, long timeout)
 	return READ_ONCE(pl->dev->dead) ? -ENODEV : 0;
 }
 
+/* The server hears of the end, if the device is still there. */
+static void link_leave(struct pcie_link *pl)
+{
+	if (!qtfs_pcie_begin(pl->dev))
+		return;
+	qtfs_ring_close(&pl->ring);
+	qtfs_pcie_kick(pl->dev, pl->q);
+	qtfs_pcie_end();
+}
+
 static void pcie_close(struct qtfs_link *link)
 {
 	struct pcie_link *pl = link->pcie;
 	struct pcie_client *client = client_of(pl->dev);
 
-	if (pl->ring.out && qtfs_pcie_begin(pl->dev)) {
-		qtfs_ring_close(&pl->ring);
-		qtfs_pcie_kick(pl->dev, pl->q);
-		qtfs_pcie_end();
-	}
+	if (pl->ring.out)
+		link_leave(pl);
 	spin_lock_bh(&client->lock);
 	WRITE_ONCE(pl->ended, true);
 	if (client->links[pl->q] == pl)
@@ -516,11 +521,7 @@ static void pcie_shutdown(struct qtfs_link *link)
 	struct pcie_link *pl = link->pcie;
 
 	WRITE_ONCE(pl->ended, true);
-	if (qtfs_pcie_begin(pl->dev)) {
-		qtfs_ring_close(&pl->ring);
-		qtfs_pcie_kick(pl->dev, pl->q);
-		qtfs_pcie_end();
-	}
+	link_leave(pl);
 	link->readable(link);
 	link->writable(link);
 }
