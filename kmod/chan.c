@@ -307,6 +307,7 @@ static int chan_try_queue(struct qtfs_chan *chan, struct qtfs_req *req)
 	}
 	hdr->tag = cpu_to_le64(req->tag);
 	hdr->epoch = cpu_to_le16(chan->epoch);
+	trace_qtfs_req_queued(req->tag, req->op, le32_to_cpu(hdr->len));
 	qtfs_req_get(req);	/* the channel's */
 	req->chan = chan;
 	req->state = QTFS_REQ_QUEUED;
@@ -344,9 +345,7 @@ int qtfs_chan_queue(struct qtfs_chan *chan, struct qtfs_req *req, bool wait)
 				     QTFS_WAIT_STATE))
 			return -EINTR;
 	}
-	trace_qtfs_req_queued(req->tag, req->op,
-			      le32_to_cpu(((struct qtfs_wire_req *)
-					   req->head)->len));
+	/* From here on @req may be done and gone. */
 	set_bit(QTFS_CHAN_TX_WAKE, &chan->flags);
 	qtfs_chan_transmit(chan);
 	return 0;
