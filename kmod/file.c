@@ -14,8 +14,10 @@
 #include <linux/pagemap.h>
 #include <linux/sched/signal.h>
 #include <linux/slab.h>
+#include <linux/wait_bit.h>
 
 #include "chan.h"
+#include "compat/compat.h"
 #include "file.h"
 #include "inode.h"
 #include "req.h"
@@ -36,8 +38,12 @@ void qtfs_open_get(struct qtfs_open *open)
 
 void qtfs_open_put(struct qtfs_open *open)
 {
-	if (!refcount_dec_and_test(&open->ref))
+	if (!refcount_dec_and_test(&open->ref)) {
+		smp_mb__after_atomic();	/* before looking for a waiter */
+		/* Only the address is used: @open may be gone. */
+		wake_up_var(&open->ref);
 		return;
+	}
 	if (READ_ONCE(open->released))
 		open_free(&open->release);
 	else
@@ -61,13 +67,50 @@ struct qtfs_open *qtfs_open_any(struct inode *inode, fmode_t mode)
 	return NULL;
 }
 
-static void open_unlink(struct inode *inode, struct qtfs_open *open)
+static bool has_dirty_pages(struct inode *inode)
+{
+	return mapping_tagged(inode->i_mapping, PAGECACHE_TAG_DIRTY);
+}
+
+/* Whether dirty pages have no other way to the engine than @open. */
+static bool open_is_needed(struct inode *inode, struct qtfs_open *open)
 {
 	struct qtfs_inode *qi = qtfs_i(inode);
+	struct qtfs_open *other;
+
+	lockdep_assert_held(&qi->lock);
+
+	if (!(open->mode & FMODE_WRITE) || !has_dirty_pages(inode))
+		return false;
+	list_for_each_entry(other, &qi->opens, inode_link)
+		if (other != open && (other->mode & FMODE_WRITE))
+			return false;
+	return true;
+}
+
+/*
+ * The file is closed: nobody finds the open any more. Where pages are still
+ * dirty, because their flush was killed, the last one stays with the inode
+ * until that is evicted: then this returns false.
+ */
+static bool open_unlink(struct inode *inode, struct qtfs_open *open)
+{
+	struct qtfs_inode *qi = qtfs_i(inode);
+	bool stays;
 
 	spin_lock(&qi->lock);
-	list_del_init(&open->inode_link);
+	stays = !list_empty(&open->inode_link) && open_is_needed(inode, open);
+	if (!stays)
+		list_del_init(&open->inode_link);
 	spin_unlock(&qi->lock);
+	return !stays;
+}
+
+/* Waits, killably, until no request uses the open, nor is about to. */
+static bool open_wait_unused(struct qtfs_open *open)
+{
+	return !___wait_var_event(&open->ref, refcount_read(&open->ref) == 1,
+				  QTFS_WAIT_STATE, 0, 0, schedule());
 }
 
 void qtfs_open_evict(struct inode *inode)
@@ -253,11 +296,6 @@ static void open_release_sync(struct inode *inode, struct qtfs_open *open)
 		qtfs_inode_update(inode, &attr, clock, false);
 }
 
-static bool has_dirty_pages(struct inode *inode)
-{
-	return mapping_tagged(inode->i_mapping, PAGECACHE_TAG_DIRTY);
-}
-
 int qtfs_release(struct inode *inode, struct file *file)
 {
 	struct qtfs_open *open = qtfs_open_of(file);
@@ -268,16 +306,10 @@ int qtfs_release(struct inode *inode, struct file *file)
 		qtfs_dir_close(open);
 	if (write && has_dirty_pages(inode))	/* stored through a mapping */
 		qtfs_flush_pages(inode, NULL);
-	if (write && has_dirty_pages(inode)) {
-		/*
-		 * Killed meanwhile: writeback still needs a way to the file.
-		 * The open stays with the inode until that is evicted.
-		 */
+	if (!open_unlink(inode, open))
 		return 0;
-	}
-	open_unlink(inode, open);
 	if (write && !READ_ONCE(open->released) &&
-	    qtfs_session_alive(open->session))
+	    qtfs_session_alive(open->session) && open_wait_unused(open))
 		open_release_sync(inode, open);
 	qtfs_open_put(open);
 	return 0;

@@ -250,15 +250,22 @@ void qtfs_inode_update(struct inode *inode, const struct qtfs_attr *attr,
 	spin_unlock(&qi->lock);
 }
 
-void qtfs_inode_modified(struct inode *inode)
+u64 qtfs_inode_touch(struct inode *inode)
 {
 	struct qtfs_inode *qi = qtfs_i(inode);
-	u64 now = atomic64_inc_return(&qtfs_fs(inode->i_sb)->clock);
 
-	spin_lock(&qi->lock);
-	qi->mod_clock = now;
+	lockdep_assert_held(&qi->lock);
+
+	qi->mod_clock = atomic64_inc_return(&qtfs_fs(inode->i_sb)->clock);
 	qi->attr_until = jiffies;
-	spin_unlock(&qi->lock);
+	return qi->mod_clock;
+}
+
+void qtfs_inode_modified(struct inode *inode)
+{
+	spin_lock(&qtfs_i(inode)->lock);
+	qtfs_inode_touch(inode);
+	spin_unlock(&qtfs_i(inode)->lock);
 }
 
 void qtfs_inode_expire(struct inode *inode)

@@ -123,6 +123,9 @@ void qtfs_inode_update(struct inode *inode, const struct qtfs_attr *attr,
 /* A local change of data: older answers about size are not believed. */
 void qtfs_inode_modified(struct inode *inode);
 
+/* The same under the inode's lock. Returns the change's qtfs_clock(). */
+u64 qtfs_inode_touch(struct inode *inode);
+
 /* Whether attributes need not be asked again. */
 static inline bool qtfs_inode_fresh(const struct inode *inode)
 {

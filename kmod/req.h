@@ -77,6 +77,7 @@ enum qtfs_req_state {
  * @done: called instead of waking, from the receiver: must not sleep, lock
  *	folios or allocate. NULL for synchronous calls
  * @priv: @done's
+ * @clock: @done's: qtfs_clock() from before the request
  * @state: see above; written under the channel's lock
  * @err: result
  * @op: enum qtfs_op
@@ -106,6 +107,7 @@ struct qtfs_req {
 	wait_queue_head_t wq;
 	void (*done)(struct qtfs_req *req);
 	void *priv;
+	u64 clock;
 	enum qtfs_req_state state;
 	int err;
 	u16 op;

@@ -92,6 +92,8 @@ static void wb_done(struct qtfs_req *req)
 	const struct qtfs_wire_attr *wire = NULL;
 	struct qtfs_inode *qi = qtfs_i(inode);
 	struct qtfs_attr attr;
+	bool newest;
+	u64 clock;
 
 	if (!req->err)
 		rep = wb_reply(req, &wire);
@@ -99,8 +101,9 @@ static void wb_done(struct qtfs_req *req)
 	if (rep && le32_to_cpu(rep->count) != req->send.len)
 		req->err = le32_to_cpu(rep->count) > req->send.len ?
 			   -EPROTO : -EIO;
-	qtfs_inode_modified(inode);
 	spin_lock(&qi->lock);
+	newest = qi->mod_clock <= req->clock;
+	clock = qtfs_inode_touch(inode);
 	if (!req->err) {
 		qi->change = le64_to_cpu(rep->change);
 		qi->racy = true;
@@ -111,9 +114,9 @@ static void wb_done(struct qtfs_req *req)
 	spin_unlock(&qi->lock);
 	wb_end(req, req->err);
 	/* Taken after closing: nobody needs to ask again. */
-	if (wire && !req->err && !qtfs_attr_decode(wire, &attr) &&
+	if (wire && !req->err && newest && !qtfs_attr_decode(wire, &attr) &&
 	    !inode_wrong_type(inode, attr.mode))
-		qtfs_inode_update(inode, &attr, qtfs_clock(inode->i_sb), false);
+		qtfs_inode_update(inode, &attr, clock, false);
 	wb_inode_put(inode);
 	qtfs_open_put(open);
 	qtfs_req_put(req);
@@ -221,6 +224,7 @@ static int wb_flush_batch(struct wb_batch *b, bool last)
 	req->send = (struct qtfs_pages){ b->bvec, b->nr, b->len };
 	req->done = wb_done;
 	req->priv = b->open;
+	req->clock = qtfs_clock(b->inode->i_sb);
 	qtfs_open_get(b->open);
 	atomic_inc(&qi->writeback);
 	b->bvec = NULL;

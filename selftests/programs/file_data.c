@@ -300,6 +300,78 @@ TEST_F(tree, rlimit_fsize)
 			     self->srv));
 }
 
+#define PART 3001
+#define PARTS 60
+
+/* Every second part from the @w-th on, each flushed. */
+static int write_parts(int w)
+{
+	int fd = open("f", O_WRONLY | O_CREAT, 0644), i;
+	unsigned char part[PART];
+
+	for (i = w; i < PARTS; i += 2) {
+		fill(part, 9, i * PART, PART);
+		if (pwrite(fd, part, PART, i * PART) != PART || fsync(fd)) {
+			printf("# part %d: %m\n", i);
+			return 1;
+		}
+	}
+	return close(fd);
+}
+
+static int open_and_close(void)
+{
+	struct statx stx;
+	int fd;
+
+	for (;;) {
+		fd = open("f", O_WRONLY | O_CREAT, 0644);
+		if (fd < 0 || statx(fd, "", AT_EMPTY_PATH | AT_STATX_FORCE_SYNC,
+				    STATX_BASIC_STATS, &stx) || close(fd)) {
+			printf("# opened and closed: %m\n");
+			return 1;
+		}
+	}
+}
+
+/*
+ * An open that its owner closes others may be using: to write back bytes, to
+ * ask for attributes.
+ */
+TEST_F_TIMEOUT(tree, closed_beside_others, 200)
+{
+	pid_t pid[2], closer[3];
+	int w, status, round;
+
+	for (round = 0; round < 4; round++) {
+		for (w = 0; w < 3; w++) {
+			closer[w] = fork();
+			if (!closer[w])
+				_exit(open_and_close());
+		}
+		for (w = 0; w < 2; w++) {
+			pid[w] = fork();
+			if (!pid[w])
+				_exit(write_parts(w));
+		}
+		for (w = 0; w < 2; w++) {
+			ASSERT_EQ(pid[w], waitpid(pid[w], &status, 0));
+			EXPECT_EQ(0, status);
+		}
+		for (w = 0; w < 3; w++) {
+			kill(closer[w], SIGTERM);
+			ASSERT_EQ(closer[w], waitpid(closer[w], &status, 0));
+			EXPECT_EQ(SIGTERM, status);
+		}
+		on_host(NULL, 0, "cat %s/f >%s/copy", self->srv, self->srv);
+		w = open("copy", O_RDONLY);
+		ASSERT_EQ(PART * PARTS, read(w, buf, sizeof(buf)));
+		EXPECT_EQ(PART * PARTS, wrong_at(buf, 9, 0, PART * PARTS));
+		close(w);
+		unlink("f");
+	}
+}
+
 /* The source of a write is a mapping of the very page that is written. */
 TEST_F(tree, written_from_its_own_mapping)
 {
