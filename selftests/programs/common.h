@@ -92,6 +92,14 @@ static inline int on_host(char *out, size_t size, const char *fmt, ...)
 	return run_argv(argv, out, size);
 }
 
+/* How much of something: the debug kernel is some five times as slow. */
+static inline int on_debug(int there, int elsewhere)
+{
+	const char *kernel = getenv("QTFS_KERNEL");
+
+	return kernel && !strcmp(kernel, "debug") ? there : elsewhere;
+}
+
 static inline double now(void)
 {
 	struct timespec ts;

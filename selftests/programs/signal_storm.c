@@ -21,8 +21,7 @@ static void storm(bool restart)
 		.sa_handler = on_alarm,
 		.sa_flags = restart ? SA_RESTART : 0,
 	};
-	const char *kernel = getenv("QTFS_KERNEL");
-	int us = kernel && !strcmp(kernel, "debug") ? 5000 : 1000;
+	int us = on_debug(5000, 1000);
 	struct itimerval every = { { 0, us }, { 0, us } };
 
 	sigaction(SIGALRM, &act, NULL);
@@ -77,7 +76,7 @@ TEST_F_TIMEOUT(storm, bytes, 200)
 	ASSERT_NE(NULL, buf);
 	fill(buf, 1, 0, LEN);
 	storm(variant->restart);
-	for (i = 0; i < 3; i++) {
+	for (i = 0; i < on_debug(1, 3); i++) {
 		fd = open("f", O_RDWR | O_CREAT | O_TRUNC, 0644);
 		ASSERT_LE(0, fd) TH_LOG("%m");
 		ASSERT_EQ(LEN, write(fd, buf, LEN)) TH_LOG("%m");
@@ -103,12 +102,12 @@ TEST_F_TIMEOUT(storm, direct_and_append, 200)
 {
 	char *buf = aligned_alloc(4096, 1 << 20);
 	struct stat st;
-	int fd, i;
+	int fd, i, rounds = on_debug(2, 8);
 
 	memset(buf, 'x', 1 << 20);
 	storm(variant->restart);
 	fd = open("f", O_RDWR | O_CREAT | O_DIRECT, 0644);
-	for (i = 0; i < 8; i++) {
+	for (i = 0; i < rounds; i++) {
 		ASSERT_EQ(1 << 20, pwrite(fd, buf, 1 << 20, i << 20))
 			TH_LOG("%m");
 		ASSERT_EQ(1 << 20, pread(fd, buf, 1 << 20, i << 20))
@@ -121,18 +120,18 @@ TEST_F_TIMEOUT(storm, direct_and_append, 200)
 	ASSERT_EQ(0, close(fd));
 	calm();
 	ASSERT_EQ(0, stat("f", &st));
-	EXPECT_EQ((8 << 20) + 100000, st.st_size);
+	EXPECT_EQ((rounds << 20) + 100000, st.st_size);
 	free(buf);
 }
 
 TEST_F_TIMEOUT(storm, names_and_attributes, 200)
 {
 	char name[32], other[32];
+	int i, rounds = on_debug(40, 150);
 	struct stat st;
-	int i;
 
 	storm(variant->restart);
-	for (i = 0; i < 150; i++) {
+	for (i = 0; i < rounds; i++) {
 		snprintf(name, sizeof(name), "n%d", i);
 		snprintf(other, sizeof(other), "o%d", i);
 		ASSERT_EQ(0, errno_of(mkdir(name, 0755))) TH_LOG("%d", i);
@@ -146,7 +145,8 @@ TEST_F_TIMEOUT(storm, names_and_attributes, 200)
 	}
 	calm();
 	EXPECT_LT(10, alarms);
-	EXPECT_EQ(0, on_host(NULL, 0, "test $(ls %s | wc -l) = 150", self->srv));
+	EXPECT_EQ(0, on_host(NULL, 0, "test $(ls %s | wc -l) = %d",
+			     self->srv, rounds));
 }
 
 /* What has no end may be interrupted, but not lose or repeat. */

@@ -73,8 +73,8 @@ TEST_F_TIMEOUT(special, large_and_complete, 250)
 	ssize_t n;
 	int fd;
 
-	if (variant->chunk < 4095)
-		SKIP(return, "takes too long in pieces that small");
+	if (variant->chunk != on_debug(70000, 4095))
+		SKIP(return, "takes long, once is enough");
 	n = slurp("proc/kallsyms", variant->chunk, one);
 	ASSERT_LT(100000, n);
 	fd = open("/dev/shm/kallsyms", O_WRONLY | O_CREAT | O_TRUNC, 0600);

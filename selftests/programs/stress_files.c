@@ -6,7 +6,7 @@
 #include "common.h"
 
 #define WORKERS 6
-#define ROUNDS 250
+#define ROUNDS 120
 #define FILES 8
 #define SIZE_MAX_ 200000
 

@@ -5,7 +5,7 @@
  */
 #include "common.h"
 
-#define ROUNDS 120
+#define ROUNDS 60
 #define NAMES 6
 #define SIZE 9000
 
@@ -90,7 +90,7 @@ static int work(int w, const char *srv)
 	return 0;
 }
 
-#define SERVER "cd %s; for i in $(seq 60); do head -c 9000 /dev/zero | tr '\\0' z >tmps; mv tmps n$((i %% 6)); rm -f n$(((i + 3) %% 6)); mv -f n$(((i + 1) %% 6)) n$(((i + 2) %% 6)) 2>/dev/null; done; true"
+#define SERVER "cd %s; for i in $(seq 30); do head -c 9000 /dev/zero | tr '\\0' z >tmps; mv tmps n$((i %% 6)); rm -f n$(((i + 3) %% 6)); mv -f n$(((i + 1) %% 6)) n$(((i + 2) %% 6)) 2>/dev/null; done; true"
 
 TEST_F_TIMEOUT(tree, two_mounts_and_the_server, 280)
 {
