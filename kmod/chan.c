@@ -441,8 +441,10 @@ static bool chan_give_up(struct qtfs_chan *chan, struct qtfs_req *req)
 	}
 	spin_unlock_bh(&chan->lock);
 
-	if (unsent)
+	if (unsent) {
+		wake_up(&chan->tags_wq);
 		qtfs_req_put(req);	/* the channel's */
+	}
 	return gone;
 }
 

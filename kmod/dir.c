@@ -250,13 +250,13 @@ static void inode_lost_name(struct inode *inode)
 {
 	struct qtfs_inode *qi = qtfs_i(inode);
 
+	qtfs_inode_expire(inode);
 	spin_lock(&qi->lock);
 	if (S_ISDIR(inode->i_mode))
 		clear_nlink(inode);
 	else if (inode->i_nlink)
 		drop_nlink(inode);
 	spin_unlock(&qi->lock);
-	qtfs_inode_expire(inode);
 }
 
 static int qtfs_unlink(struct inode *dir, struct dentry *dentry)
@@ -350,6 +350,8 @@ static int qtfs_link(struct dentry *old, struct inode *dir,
 	err = qtfs_call(qtfs_session(dir->i_sb), &args);
 	if (err)
 		return err;
+	/* One name more: no earlier answer may take it back. */
+	clock = qtfs_inode_expire(d_inode(old));
 	return dir_instantiate(dir, dentry, &entry, clock);
 }
 

@@ -50,6 +50,16 @@ void qtfs_open_put(struct qtfs_open *open)
 		qtfs_reap_open(open->session, &open->release);
 }
 
+static void opens_put(struct list_head *opens)
+{
+	struct qtfs_open *open, *next;
+
+	list_for_each_entry_safe(open, next, opens, inode_link) {
+		list_del_init(&open->inode_link);
+		qtfs_open_put(open);
+	}
+}
+
 struct qtfs_open *qtfs_open_any(struct inode *inode, fmode_t mode)
 {
 	struct qtfs_inode *qi = qtfs_i(inode);
@@ -72,7 +82,13 @@ static bool has_dirty_pages(struct inode *inode)
 	return mapping_tagged(inode->i_mapping, PAGECACHE_TAG_DIRTY);
 }
 
-/* Whether dirty pages have no other way to the engine than @open. */
+static bool has_unwritten_pages(struct inode *inode)
+{
+	return has_dirty_pages(inode) ||
+	       mapping_tagged(inode->i_mapping, PAGECACHE_TAG_WRITEBACK);
+}
+
+/* Whether pages have no other way to the engine than @open. */
 static bool open_is_needed(struct inode *inode, struct qtfs_open *open)
 {
 	struct qtfs_inode *qi = qtfs_i(inode);
@@ -80,7 +96,7 @@ static bool open_is_needed(struct inode *inode, struct qtfs_open *open)
 
 	lockdep_assert_held(&qi->lock);
 
-	if (!(open->mode & FMODE_WRITE) || !has_dirty_pages(inode))
+	if (!(open->mode & FMODE_WRITE) || !has_unwritten_pages(inode))
 		return false;
 	list_for_each_entry(other, &qi->opens, inode_link)
 		if (other != open && (other->mode & FMODE_WRITE))
@@ -89,9 +105,9 @@ static bool open_is_needed(struct inode *inode, struct qtfs_open *open)
 }
 
 /*
- * The file is closed: nobody finds the open any more. Where pages are still
- * dirty, because their flush was killed, the last one stays with the inode
- * until that is evicted: then this returns false.
+ * The file is closed: nobody finds the open any more. Where pages are still to
+ * be written, because who closes was killed, the last one stays with the inode
+ * until they are: then this returns false.
  */
 static bool open_unlink(struct inode *inode, struct qtfs_open *open)
 {
@@ -102,8 +118,24 @@ static bool open_unlink(struct inode *inode, struct qtfs_open *open)
 	stays = !list_empty(&open->inode_link) && open_is_needed(inode, open);
 	if (!stays)
 		list_del_init(&open->inode_link);
+	open->lingers = stays;
 	spin_unlock(&qi->lock);
 	return !stays;
+}
+
+void qtfs_open_settle(struct inode *inode)
+{
+	struct qtfs_inode *qi = qtfs_i(inode);
+	struct qtfs_open *open, *next;
+	LIST_HEAD(done);
+
+	spin_lock(&qi->lock);
+	if (!has_unwritten_pages(inode))
+		list_for_each_entry_safe(open, next, &qi->opens, inode_link)
+			if (open->lingers)
+				list_move(&open->inode_link, &done);
+	spin_unlock(&qi->lock);
+	opens_put(&done);
 }
 
 /* Waits, killably, until no request uses the open, nor is about to. */
@@ -116,16 +148,12 @@ static bool open_wait_unused(struct qtfs_open *open)
 void qtfs_open_evict(struct inode *inode)
 {
 	struct qtfs_inode *qi = qtfs_i(inode);
-	struct qtfs_open *open, *next;
 	LIST_HEAD(lingering);
 
 	spin_lock(&qi->lock);
 	list_splice_init(&qi->opens, &lingering);
 	spin_unlock(&qi->lock);
-	list_for_each_entry_safe(open, next, &lingering, inode_link) {
-		list_del_init(&open->inode_link);
-		qtfs_open_put(open);
-	}
+	opens_put(&lingering);
 }
 
 /*
@@ -304,11 +332,11 @@ int qtfs_release(struct inode *inode, struct file *file)
 	file->private_data = NULL;
 	if (S_ISDIR(inode->i_mode))
 		qtfs_dir_close(open);
-	if (write && has_dirty_pages(inode))	/* stored through a mapping */
+	if (write && !qtfs_dying())	/* stored through a mapping */
 		qtfs_flush_pages(inode, NULL);
 	if (!open_unlink(inode, open))
 		return 0;
-	if (write && !READ_ONCE(open->released) &&
+	if (write && !READ_ONCE(open->released) && !qtfs_dying() &&
 	    qtfs_session_alive(open->session) && open_wait_unused(open))
 		open_release_sync(inode, open);
 	qtfs_open_put(open);
@@ -323,6 +351,10 @@ static int qtfs_flush(struct file *file, fl_owner_t id)
 
 	if (!(file->f_mode & FMODE_WRITE))
 		return 0;
+	if (qtfs_dying()) {
+		filemap_flush(inode->i_mapping);
+		return -EINTR;
+	}
 	err = qtfs_flush_pages(inode, file_count(file) == 1 ? open : NULL);
 	if (err == -EINTR)
 		return err;
@@ -432,6 +464,18 @@ static ssize_t qtfs_direct_read_iter(struct kiocb *iocb, struct iov_iter *to)
 	return n;
 }
 
+/*
+ * A reader that keeps the file open sees what others append, in time. While
+ * there is dirty data, ours is what counts.
+ */
+static int read_revalidate(struct inode *inode)
+{
+	int err = has_dirty_pages(inode) ? 0 :
+		  qtfs_inode_revalidate(inode, false);
+
+	return err ?: qtfs_revalidate_pages(inode);
+}
+
 static ssize_t qtfs_read_iter(struct kiocb *iocb, struct iov_iter *to)
 {
 	struct inode *inode = file_inode(iocb->ki_filp);
@@ -443,20 +487,23 @@ static ssize_t qtfs_read_iter(struct kiocb *iocb, struct iov_iter *to)
 		err = qtfs_flush_pages(inode, NULL);
 		return err ?: direct_read(iocb, to);
 	}
-	/*
-	 * A reader that keeps the file open sees what others append, in time.
-	 * While there is dirty data, ours is what counts.
-	 */
 	if (!(iocb->ki_flags & IOCB_NOWAIT)) {
-		err = has_dirty_pages(inode) ? 0 :
-		      qtfs_inode_revalidate(inode, false);
-		err = err ?: qtfs_revalidate_pages(inode);
+		err = read_revalidate(inode);
 		if (err)
 			return err;
-	} else if (test_bit(QTFS_INODE_STALE_DATA, &qtfs_i(inode)->state)) {
+	} else if (!qtfs_pages_are_good(inode)) {
 		return -EAGAIN;
 	}
 	return generic_file_read_iter(iocb, to);
+}
+
+static ssize_t qtfs_splice_read(struct file *file, loff_t *pos,
+				struct pipe_inode_info *pipe, size_t len,
+				unsigned int flags)
+{
+	int err = read_revalidate(file_inode(file));
+
+	return err ?: filemap_splice_read(file, pos, pipe, len, flags);
 }
 
 static u32 write_flags(const struct kiocb *iocb)
@@ -470,6 +517,30 @@ static u32 write_flags(const struct kiocb *iocb)
 	else if (iocb->ki_flags & IOCB_DSYNC)
 		flags |= QTFS_WRITE_DSYNC;
 	return flags;
+}
+
+/* @n bytes in front of iocb's position are at the server, past the cache. */
+static void write_done(struct kiocb *iocb, size_t n,
+		       const struct qtfs_wire_write_rep *rep)
+{
+	struct inode *inode = file_inode(iocb->ki_filp);
+	loff_t end = iocb->ki_pos, start = end - n;
+	struct qtfs_inode *qi = qtfs_i(inode);
+
+	qtfs_inode_modified(inode);
+	/* Old pages go first: none may be seen together with the new length. */
+	invalidate_inode_pages2_range(inode->i_mapping, start >> PAGE_SHIFT,
+				      (end - 1) >> PAGE_SHIFT);
+	spin_lock(&qi->lock);
+	/* What others appended meanwhile is not in the cache. */
+	if (((iocb->ki_flags & IOCB_APPEND) && start != i_size_read(inode)) ||
+	    le64_to_cpu(rep->size) > max(end, i_size_read(inode)))
+		set_bit(QTFS_INODE_STALE_DATA, &qi->state);
+	qi->change = le64_to_cpu(rep->change);
+	qi->racy = true;
+	if (end > i_size_read(inode))
+		i_size_write(inode, end);
+	spin_unlock(&qi->lock);
 }
 
 /*
@@ -510,6 +581,8 @@ static ssize_t write_once(struct kiocb *iocb, size_t count,
 	args.data_in = (struct kvec){ copy, count };
 	err = qtfs_call(open->session, &args);
 	kvfree(copy);
+	if (err == -EINTR)	/* killed: it may have been done */
+		set_bit(QTFS_INODE_STALE_DATA, &qtfs_i(inode)->state);
 	if (err)
 		return err;
 	n = le32_to_cpu(rep.count);
@@ -518,16 +591,8 @@ static ssize_t write_once(struct kiocb *iocb, size_t count,
 		return -EPROTO;
 	iov_iter_revert(from, count - n);
 	iocb->ki_pos = iocb->ki_flags & IOCB_APPEND ? end : iocb->ki_pos + n;
-	if (qtfs_is_synthetic(inode))
-		return n;
-
-	qtfs_inode_modified(inode);
-	spin_lock(&qtfs_i(inode)->lock);
-	qtfs_i(inode)->change = le64_to_cpu(rep.change);
-	qtfs_i(inode)->racy = true;
-	if (iocb->ki_pos > i_size_read(inode))
-		i_size_write(inode, iocb->ki_pos);
-	spin_unlock(&qtfs_i(inode)->lock);
+	if (n && !qtfs_is_synthetic(inode))
+		write_done(iocb, n, &rep);
 	return n;
 }
 
@@ -548,7 +613,6 @@ ssize_t qtfs_write_through(struct kiocb *iocb, struct iov_iter *from)
 	struct inode *inode = file_inode(iocb->ki_filp);
 	u32 max = qtfs_fs(inode->i_sb)->opts.wsize;
 	ssize_t done = 0, n = 0;
-	loff_t start;
 	int err;
 
 	err = qtfs_flush_pages(inode, NULL);
@@ -561,10 +625,6 @@ ssize_t qtfs_write_through(struct kiocb *iocb, struct iov_iter *from)
 		if (n <= 0)
 			break;
 		done += n;
-		start = iocb->ki_pos - n;
-		invalidate_inode_pages2_range(inode->i_mapping,
-					      start >> PAGE_SHIFT,
-					      (iocb->ki_pos - 1) >> PAGE_SHIFT);
 		if (n < count)
 			break;
 	}
@@ -631,7 +691,7 @@ const struct file_operations qtfs_file_operations = {
 	.mmap		= qtfs_mmap,
 	.lock		= qtfs_lock,
 	.flock		= qtfs_lock,
-	.splice_read	= filemap_splice_read,
+	.splice_read	= qtfs_splice_read,
 	.splice_write	= iter_file_splice_write,
 };
 

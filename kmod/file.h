@@ -7,6 +7,7 @@
 #include <linux/fs.h>
 #include <linux/pagemap.h>
 #include <linux/refcount.h>
+#include <linux/sched/signal.h>
 
 #include "codec.h"
 #include "reap.h"
@@ -23,6 +24,7 @@ struct qtfs_session;
  * @flags: QTFS_OPENED_*
  * @inode_link: in qtfs_inode.opens, under its lock
  * @released: the engine has closed it already
+ * @lingers: its file is closed; it stays until the pages are written
  * @dirents: directories: what the last READDIR gave
  * @dirents_len: its bytes
  * @dirents_at: first byte not handed on yet
@@ -41,6 +43,7 @@ struct qtfs_open {
 	u32 flags;
 	struct list_head inode_link;
 	bool released;
+	bool lingers;
 
 	void *dirents;
 	size_t dirents_len;
@@ -77,6 +80,19 @@ int qtfs_open_attach(struct inode *inode, struct file *file,
 
 /* The inode goes: opens that lingered for its pages are released. */
 void qtfs_open_evict(struct inode *inode);
+
+/* The same as soon as no page is left to write. Any context. */
+void qtfs_open_settle(struct inode *inode);
+
+/*
+ * A task that was killed and is closing its files: no signal ends its waits
+ * any more, so it must not wait for the server.
+ */
+static inline bool qtfs_dying(void)
+{
+	return (current->flags & PF_EXITING) &&
+	       (current->signal->group_exit_code & 0x7f);
+}
 
 /* ->open and ->release of files and directories. */
 int qtfs_open(struct inode *inode, struct file *file);
@@ -125,6 +141,12 @@ int qtfs_revalidate_pages(struct inode *inode);
  */
 void qtfs_fill_first(struct inode *inode, const void *data, size_t len,
 		     bool eof, u64 clock);
+
+/*
+ * Before a file grows: what was stored behind its end through a mapping must
+ * not become part of it. Takes the last folio's lock.
+ */
+void qtfs_zero_tail(struct inode *inode);
 
 /* file.c: one write past the page cache, for the part that cannot be cached. */
 ssize_t qtfs_write_through(struct kiocb *iocb, struct iov_iter *from);

@@ -86,11 +86,50 @@ void qtfs_evict_inode(struct inode *inode)
 	}
 }
 
+static unsigned long inode_hash(u64 node)
+{
+	return hash_64(node, 32);
+}
+
 static int inode_test(struct inode *inode, void *data)
 {
 	const struct qtfs_entry *entry = data;
 
 	return qtfs_i(inode)->node == entry->node;
+}
+
+/* What an entry granted, for the inode that has it already. */
+struct inode_grant {
+	u64 node;
+	u64 stamp;
+	bool taken;
+};
+
+static int inode_take_grant(struct inode *inode, unsigned long hash, void *data)
+{
+	struct qtfs_inode *qi = qtfs_i(inode);
+	struct inode_grant *grant = data;
+
+	if (qi->node != grant->node)
+		return 0;
+	spin_lock(&inode->i_lock);
+	/* One that goes has told its stamp, or is about to. */
+	if (!(inode->i_state & (I_FREEING | I_WILL_FREE))) {
+		spin_lock(&qi->lock);
+		qi->stamp = max(qi->stamp, grant->stamp);
+		spin_unlock(&qi->lock);
+		grant->taken = true;
+	}
+	spin_unlock(&inode->i_lock);
+	return -1;	/* found, no reference wanted */
+}
+
+bool qtfs_inode_keeps(struct super_block *sb, u64 node, u64 stamp)
+{
+	struct inode_grant grant = { .node = node, .stamp = stamp };
+
+	find_inode_nowait(sb, inode_hash(node), inode_take_grant, &grant);
+	return grant.taken;
 }
 
 static int inode_set(struct inode *inode, void *data)
@@ -137,7 +176,9 @@ static void inode_init_new(struct inode *inode, const struct qtfs_entry *entry,
 	inode->i_flags |= S_NOATIME | S_NOCMTIME;
 	inode->i_acl = ACL_DONT_CACHE;
 	inode->i_default_acl = ACL_DONT_CACHE;
-	qi->stamp = entry->stamp;
+	spin_lock(&qi->lock);
+	qi->stamp = max(qi->stamp, entry->stamp);
+	spin_unlock(&qi->lock);
 	qi->flags = entry->attr.flags;
 	inode_set_ops(inode, &entry->attr);
 	qtfs_inode_update(inode, &entry->attr, clock, true);
@@ -149,7 +190,7 @@ struct inode *qtfs_iget(struct super_block *sb, const struct qtfs_entry *entry,
 	struct qtfs_inode *qi;
 	struct inode *inode;
 
-	inode = iget5_locked(sb, hash_64(entry->node, 32), inode_test,
+	inode = iget5_locked(sb, inode_hash(entry->node), inode_test,
 			     inode_set, (void *)entry);
 	if (!inode) {
 		qtfs_forget_now(qtfs_session(sb), entry->node, entry->stamp);
@@ -163,8 +204,7 @@ struct inode *qtfs_iget(struct super_block *sb, const struct qtfs_entry *entry,
 
 	qi = qtfs_i(inode);
 	spin_lock(&qi->lock);
-	if (entry->stamp > qi->stamp)
-		qi->stamp = entry->stamp;
+	qi->stamp = max(qi->stamp, entry->stamp);
 	spin_unlock(&qi->lock);
 	if (inode_wrong_type(inode, entry->attr.mode)) {
 		iput(inode);
@@ -212,6 +252,12 @@ void qtfs_inode_update(struct inode *inode, const struct qtfs_attr *attr,
 	bool changed;
 
 	spin_lock(&qi->lock);
+	/* It crossed a change of ours: ask again. */
+	if (qi->attr_clock > clock) {
+		qi->attr_until = jiffies;
+		spin_unlock(&qi->lock);
+		return;
+	}
 	inode->i_mode = attr->mode;
 	inode->i_uid = attr->uid;
 	inode->i_gid = attr->gid;
@@ -235,9 +281,11 @@ void qtfs_inode_update(struct inode *inode, const struct qtfs_attr *attr,
 	}
 	inode_set_mtime_to_ts(inode, attr->mtime);
 	inode->i_blocks = attr->blocks;
-	i_size_write(inode, attr->size);
-	if (changed && !own)
+	/* A length that is news is somebody else's, whoever changed the rest. */
+	if ((changed && !own) || (inode->i_mapping->nrpages &&
+				  attr->size != i_size_read(inode)))
 		set_bit(QTFS_INODE_STALE_DATA, &qi->state);
+	i_size_write(inode, attr->size);
 	if (changed) {
 		memset(qi->access, 0, sizeof(qi->access));
 		qi->no_acl = 0;
@@ -268,14 +316,18 @@ void qtfs_inode_modified(struct inode *inode)
 	spin_unlock(&qtfs_i(inode)->lock);
 }
 
-void qtfs_inode_expire(struct inode *inode)
+u64 qtfs_inode_expire(struct inode *inode)
 {
 	struct qtfs_inode *qi = qtfs_i(inode);
+	u64 now;
 
 	spin_lock(&qi->lock);
+	now = atomic64_inc_return(&qtfs_fs(inode->i_sb)->clock);
+	qi->attr_clock = now;
 	qi->attr_until = jiffies;
 	qi->attr_span = 0;
 	spin_unlock(&qi->lock);
+	return now;
 }
 
 int qtfs_inode_revalidate(struct inode *inode, bool force)
@@ -363,6 +415,17 @@ int qtfs_getattr(struct mnt_idmap *idmap, const struct path *path,
 	return 0;
 }
 
+/* Answers from before count no more, neither while pages go nor afterwards. */
+static u64 inode_resize(struct inode *inode, loff_t size)
+{
+	qtfs_inode_modified(inode);
+	if (size > i_size_read(inode))
+		qtfs_zero_tail(inode);
+	truncate_setsize(inode, size);
+	qtfs_inode_modified(inode);
+	return qtfs_clock(inode->i_sb);
+}
+
 static int setattr_call(struct inode *inode, struct iattr *iattr)
 {
 	struct qtfs_inode *qi = qtfs_i(inode);
@@ -375,8 +438,8 @@ static int setattr_call(struct inode *inode, struct iattr *iattr)
 		.out	 = { &wire, sizeof(wire) },
 		.out_min = sizeof(wire),
 	};
-	u64 clock = qtfs_clock(inode->i_sb);
 	struct qtfs_attr attr;
+	u64 clock;
 	int err;
 
 	qtfs_setattr_encode(iattr, &body);
@@ -384,13 +447,15 @@ static int setattr_call(struct inode *inode, struct iattr *iattr)
 		body.open = cpu_to_le64(qtfs_open_of(iattr->ia_file)->release.open);
 	err = qtfs_call(qtfs_session(inode->i_sb), &args) ?:
 	      qtfs_attr_decode(&wire, &attr);
-	if (err)
+	clock = qtfs_inode_expire(inode);
+	if (err) {
+		/* Killed: it may have been done. */
+		if ((iattr->ia_valid & ATTR_SIZE) && err == -EINTR)
+			set_bit(QTFS_INODE_STALE_DATA, &qi->state);
 		return err;
-	if (iattr->ia_valid & ATTR_SIZE) {
-		truncate_setsize(inode, iattr->ia_size);
-		qtfs_inode_modified(inode);
-		clock = qtfs_clock(inode->i_sb);
 	}
+	if (iattr->ia_valid & ATTR_SIZE)
+		clock = inode_resize(inode, iattr->ia_size);
 	qtfs_inode_update(inode, &attr, clock, true);
 	/* Somebody else's change may hide behind ours: look again at open. */
 	spin_lock(&qi->lock);
@@ -412,8 +477,7 @@ int qtfs_setattr(struct mnt_idmap *idmap, struct dentry *dentry,
 			return err;
 		/* open(O_TRUNC): the server truncated at its own open. */
 		if (iattr->ia_valid & ATTR_OPEN) {
-			truncate_setsize(inode, iattr->ia_size);
-			qtfs_inode_modified(inode);
+			inode_resize(inode, iattr->ia_size);
 			return 0;
 		}
 	}

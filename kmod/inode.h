@@ -14,6 +14,7 @@ struct qtfs_forget;
 /* Bits of qtfs_inode.state. */
 enum {
 	QTFS_INODE_STALE_DATA,	/* the page cache is older than the file */
+	QTFS_INODE_INVALIDATING, /* somebody is emptying it therefore */
 	QTFS_INODE_LIST_PLUS,	/* somebody wants the children's attributes */
 };
 
@@ -32,6 +33,7 @@ enum {
  * @flags: QTFS_ATTR_*
  * @attr_until: jiffies; attributes are asked again after this
  * @attr_span: how long they were last believed, in jiffies
+ * @attr_clock: qtfs_fs.clock at the last local change of anything else
  * @mod_clock: qtfs_fs.clock at the last local change of data
  * @writers: buffered writes under way
  * @btime: birth, if QTFS_ATTR_BTIME
@@ -57,6 +59,7 @@ struct qtfs_inode {
 	u32 flags;
 	unsigned long attr_until;
 	unsigned long attr_span;
+	u64 attr_clock;
 	u64 mod_clock;
 	unsigned int writers;
 	struct timespec64 btime;
@@ -87,6 +90,13 @@ static inline struct qtfs_inode *qtfs_i(const struct inode *inode)
 static inline bool qtfs_is_synthetic(const struct inode *inode)
 {
 	return READ_ONCE(qtfs_i(inode)->flags) & QTFS_ATTR_SYNTHETIC;
+}
+
+/* Whether cached pages are as new as the attributes. */
+static inline bool qtfs_pages_are_good(const struct inode *inode)
+{
+	return !(READ_ONCE(qtfs_i(inode)->state) &
+		 (BIT(QTFS_INODE_STALE_DATA) | BIT(QTFS_INODE_INVALIDATING)));
 }
 
 int qtfs_inode_cache_init(void);
@@ -134,8 +144,18 @@ static inline bool qtfs_inode_fresh(const struct inode *inode)
 						  vfs)->attr_until));
 }
 
-/* Attributes are asked again when next needed. */
-void qtfs_inode_expire(struct inode *inode);
+/*
+ * This client changed something: attributes are asked again when next needed,
+ * and answers to earlier questions are not believed. Returns the change's
+ * qtfs_clock().
+ */
+u64 qtfs_inode_expire(struct inode *inode);
+
+/*
+ * Whether an inode has this node, which an entry granted once more; it gives
+ * the grant back when it goes. Any context that may take spinlocks.
+ */
+bool qtfs_inode_keeps(struct super_block *sb, u64 node, u64 stamp);
 
 /* Remembers what @entry says about its asker. */
 void qtfs_access_learn(struct inode *inode, const struct cred *cred,

@@ -146,6 +146,9 @@ static int qtfs_read_folio(struct file *file, struct folio *folio)
 		err = qtfs_help(open->session, req);
 		if (!err)
 			err = req->err;
+		/* Less than there is, and no word why: no use asking again. */
+		if (!err && !folio_test_uptodate(folio))
+			err = -EIO;
 		qtfs_req_put(req);
 	}
 	qtfs_open_put(open);
@@ -245,24 +248,47 @@ void qtfs_fill_first(struct inode *inode, const void *data, size_t len,
 	}
 }
 
+/* Takes over emptying the cache, if that is to be done and nobody does. */
+static bool invalidation_begin(struct inode *inode)
+{
+	struct qtfs_inode *qi = qtfs_i(inode);
+	bool begun;
+
+	spin_lock(&qi->lock);
+	begun = test_bit(QTFS_INODE_STALE_DATA, &qi->state) &&
+		!test_bit(QTFS_INODE_INVALIDATING, &qi->state);
+	if (begun) {
+		set_bit(QTFS_INODE_INVALIDATING, &qi->state);
+		clear_bit(QTFS_INODE_STALE_DATA, &qi->state);
+	}
+	spin_unlock(&qi->lock);
+	return begun;
+}
+
+/* As nfs_revalidate_mapping(): who comes second waits for the first. */
 int qtfs_revalidate_pages(struct inode *inode)
 {
 	struct qtfs_inode *qi = qtfs_i(inode);
-	int err;
+	int err = 0;
 
-	if (!test_and_clear_bit(QTFS_INODE_STALE_DATA, &qi->state))
-		return 0;
-	if (!inode->i_mapping->nrpages)
-		return 0;
-	err = qtfs_flush_pages(inode, NULL);
-	if (!err)
-		err = invalidate_inode_pages2(inode->i_mapping);
+	do {
+		if (qtfs_pages_are_good(inode))
+			return 0;
+		if (wait_on_bit(&qi->state, QTFS_INODE_INVALIDATING,
+				QTFS_WAIT_STATE))
+			return -EINTR;
+	} while (!invalidation_begin(inode));
+
+	if (inode->i_mapping->nrpages) {
+		err = qtfs_flush_pages(inode, NULL) ?:
+		      invalidate_inode_pages2(inode->i_mapping);
+		qtfs_count(qtfs_session(inode->i_sb)->stats,
+			   QTFS_COUNT_INVALIDATIONS);
+	}
 	if (err)	/* some are still there, busy or dirty again */
 		set_bit(QTFS_INODE_STALE_DATA, &qi->state);
-	if (err == -EINTR)
-		return err;
-	qtfs_count(qtfs_session(inode->i_sb)->stats, QTFS_COUNT_INVALIDATIONS);
-	return 0;
+	clear_and_wake_up_bit(QTFS_INODE_INVALIDATING, &qi->state);
+	return err == -EINTR ? err : 0;
 }
 
 /* Writing into the cache */
@@ -392,6 +418,23 @@ static ssize_t write_folios(struct kiocb *iocb, struct iov_iter *from)
 	return done ?: n;
 }
 
+void qtfs_zero_tail(struct inode *inode)
+{
+	loff_t size = i_size_read(inode);
+	struct folio *folio;
+
+	if (!offset_in_page(size))
+		return;
+	folio = filemap_lock_folio(inode->i_mapping, size >> PAGE_SHIFT);
+	if (IS_ERR_OR_NULL(folio))
+		return;
+	if (folio_test_uptodate(folio))
+		folio_zero_segment(folio, offset_in_folio(folio, size),
+				   folio_size(folio));
+	folio_unlock(folio);
+	folio_put(folio);
+}
+
 static void write_count(struct inode *inode, int n)
 {
 	struct qtfs_inode *qi = qtfs_i(inode);
@@ -409,6 +452,8 @@ ssize_t qtfs_buffered_write(struct kiocb *iocb, struct iov_iter *from)
 	n = qtfs_revalidate_pages(inode);
 	if (n)
 		return n;
+	if (iocb->ki_pos > i_size_read(inode))
+		qtfs_zero_tail(inode);
 	write_count(inode, 1);
 	n = write_folios(iocb, from);
 	write_count(inode, -1);
@@ -427,7 +472,7 @@ static vm_fault_t qtfs_page_mkwrite(struct vm_fault *vmf)
 	sb_start_pagefault(inode->i_sb);
 	if (folio_wait_writeback_killable(folio) ||
 	    folio_lock_killable(folio)) {
-		ret = VM_FAULT_RETRY;
+		ret = VM_FAULT_NOPAGE;	/* the signal is taken first */
 		goto out;
 	}
 	if (folio->mapping != inode->i_mapping ||

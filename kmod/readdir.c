@@ -59,6 +59,13 @@ static int dirent_view(const void *at, size_t left, struct dirent_view *v)
 	return 0;
 }
 
+static void dir_forget(struct qtfs_session *session,
+		       const struct qtfs_wire_entry *entry)
+{
+	qtfs_forget_now(session, le64_to_cpu(entry->node),
+			le64_to_cpu(entry->stamp));
+}
+
 /* Entries that nobody looked at hold nodes at the engine. */
 static void dir_drop_rest(struct qtfs_open *open)
 {
@@ -69,9 +76,7 @@ static void dir_drop_rest(struct qtfs_open *open)
 				open->dirents_len - open->dirents_at, &v))
 			break;
 		if (v.entry)
-			qtfs_forget_now(open->session,
-					le64_to_cpu(v.entry->node),
-					le64_to_cpu(v.entry->stamp));
+			dir_forget(open->session, v.entry);
 		open->dirents_at += v.len;
 	}
 	kvfree(open->dirents);
@@ -130,8 +135,7 @@ out:
 	dput(dentry);
 	return;
 forget:
-	qtfs_forget_now(qtfs_session(dir->i_sb), le64_to_cpu(v->entry->node),
-			le64_to_cpu(v->entry->stamp));
+	dir_forget(qtfs_session(dir->i_sb), v->entry);
 }
 
 static int dir_fill(struct file *file, bool plus)
@@ -180,6 +184,7 @@ static int dir_fill(struct file *file, bool plus)
 static int dir_emit_buffered(struct file *file, struct dir_context *ctx,
 			     bool *full)
 {
+	const struct qtfs_inode *dir = qtfs_i(file_inode(file));
 	struct qtfs_open *open = qtfs_open_of(file);
 	struct dirent_view v;
 	int err;
@@ -198,7 +203,12 @@ static int dir_emit_buffered(struct file *file, struct dir_context *ctx,
 		open->dirents_at += v.len;
 		open->cookie = le64_to_cpu(v.wire->cookie);
 		ctx->pos = open->dir_pos = dir_pos(open->cookie);
-		if (v.entry)
+		if (!v.entry)
+			continue;
+		/* We changed the directory since it was read: who knows. */
+		if (READ_ONCE(dir->attr_clock) > open->dir_clock)
+			dir_forget(open->session, v.entry);
+		else
 			dir_prime(file->f_path.dentry, &v, open->dir_clock);
 	}
 	return 0;

@@ -3,6 +3,7 @@
 #include <linux/slab.h>
 
 #include "chan.h"
+#include "inode.h"
 #include "reap.h"
 #include "req.h"
 #include "session.h"
@@ -54,6 +55,8 @@ void qtfs_forget_now(struct qtfs_session *session, u64 node, u64 stamp)
 		.in[0]	= { &body, sizeof(body) },
 	};
 
+	if (session->sb && qtfs_inode_keeps(session->sb, node, stamp))
+		return;
 	qtfs_count(session->stats, QTFS_COUNT_FORGETS);
 	qtfs_post(session, &args);
 }

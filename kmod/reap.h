@@ -31,7 +31,10 @@ void qtfs_reap_forget(struct qtfs_session *session, struct qtfs_forget *forget);
 void qtfs_reap_open(struct qtfs_session *session, struct qtfs_release *release);
 void qtfs_reap_reply(struct qtfs_chan *chan, struct qtfs_req *req);
 
-/* Gives a node or an open back at once; may sleep for memory only. */
+/*
+ * Gives a node that an entry granted, or an open, back at once; may sleep for
+ * memory only. A node that an inode here uses stays.
+ */
 void qtfs_forget_now(struct qtfs_session *session, u64 node, u64 stamp);
 void qtfs_release_now(struct qtfs_session *session, u64 open);
 

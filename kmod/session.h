@@ -13,6 +13,7 @@
 #include "transport/transport.h"
 
 struct net;
+struct super_block;
 struct qtfs_args;
 struct qtfs_chan;
 struct qtfs_req;
@@ -53,7 +54,8 @@ struct qtfs_forget {
  * @ref: the superblock's, and netlink's while it looks
  * @list: in the module's list of sessions
  * @id: names the mount for qtinfo
- * @dev: st_dev of the superblock, once it exists
+ * @sb: the superblock, once it exists; good until qtfs_session_close()
+ * @dev: its st_dev, likewise
  * @wire_id: the engine's name for the session
  * @secret: proves later connections to be ours
  * @life: of the engine
@@ -68,6 +70,7 @@ struct qtfs_session {
 	refcount_t ref;
 	struct list_head list;
 	u32 id;
+	struct super_block *sb;
 	dev_t dev;
 	struct net *net;
 	char *source;

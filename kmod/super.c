@@ -426,6 +426,7 @@ static int fill_super(struct super_block *sb, struct fs_context *fc)
 			     rounddown(fs->session->io_max, (u32)PAGE_SIZE));
 	fs->opts.wsize = min(fs->opts.wsize,
 			     rounddown(fs->session->io_max, (u32)PAGE_SIZE));
+	fs->session->sb = sb;
 	fs->session->dev = sb->s_dev;
 
 	sb->s_magic = QTFS_SUPER_MAGIC;
@@ -607,6 +608,7 @@ static void kill_sb(struct super_block *sb)
 	if (fs->session && !qtfs_session_alive(fs->session))
 		qtfs_session_abort(fs->session);
 	kill_anon_super(sb);
+	synchronize_rcu();	/* path walks that began before */
 	if (fs->session)
 		qtfs_session_close(fs->session);
 	qtfs_devs_destroy(&fs->devs);

@@ -107,6 +107,9 @@ static void wb_done(struct qtfs_req *req)
 	if (!req->err) {
 		qi->change = le64_to_cpu(rep->change);
 		qi->racy = true;
+		/* Somebody else made it longer. */
+		if (le64_to_cpu(rep->size) > i_size_read(inode))
+			set_bit(QTFS_INODE_STALE_DATA, &qi->state);
 	} else {
 		/* The cache holds what the server does not. */
 		set_bit(QTFS_INODE_STALE_DATA, &qi->state);
@@ -117,6 +120,7 @@ static void wb_done(struct qtfs_req *req)
 	if (wire && !req->err && newest && !qtfs_attr_decode(wire, &attr) &&
 	    !inode_wrong_type(inode, attr.mode))
 		qtfs_inode_update(inode, &attr, clock, false);
+	qtfs_open_settle(inode);
 	wb_inode_put(inode);
 	qtfs_open_put(open);
 	qtfs_req_put(req);
@@ -210,14 +214,15 @@ static void wb_unclose(const struct wb_batch *b)
 /* Sends what is gathered. On failure the folios stay dirty. */
 static int wb_flush_batch(struct wb_batch *b, bool last)
 {
-	struct qtfs_inode *qi = qtfs_i(b->inode);
 	struct qtfs_req *req;
 	unsigned int i;
+	bool close;
 	int err;
 
 	if (!b->nr)
 		return 0;
-	req = wb_req(b, wb_may_close(b, last));
+	close = wb_may_close(b, last);
+	req = wb_req(b, close);
 	if (!req)
 		return -ENOMEM;	/* cannot be: GFP_NOFS has a reserve */
 
@@ -226,21 +231,21 @@ static int wb_flush_batch(struct wb_batch *b, bool last)
 	req->priv = b->open;
 	req->clock = qtfs_clock(b->inode->i_sb);
 	qtfs_open_get(b->open);
-	atomic_inc(&qi->writeback);
 	b->bvec = NULL;
 	if (b->latest)
 		qtfs_req_put(b->latest);
 	qtfs_req_get(req);
 	b->latest = req;
 
-	err = qtfs_submit(b->open->session, req, b->open->cred, true);
+	err = qtfs_submit(b->open->session, req, b->open->cred, !qtfs_dying());
 	if (err) {
 		for (i = 0; i < req->send.nr; i++)
 			folio_redirty_for_writepage(b->wbc,
 				page_folio(req->send.bvec[i].bv_page));
 		wb_end(req, 0);
 		wb_inode_put(b->inode);
-		wb_unclose(b);
+		if (close)
+			wb_unclose(b);
 		qtfs_open_put(b->open);
 		qtfs_req_put(req);
 	}
@@ -281,10 +286,17 @@ static int wb_folio(struct folio *folio, struct writeback_control *wbc,
 		folio_unlock(folio);
 		return err;
 	}
+	/* What was stored there through a mapping must not last. */
+	if (len < folio_size(folio))
+		folio_zero_segment(folio, len, folio_size(folio));
 	if (!b->bvec)
 		wb_alloc(b);
-	if (!b->nr)
+	if (!b->nr) {
 		b->pos = pos;
+		/* Who no longer finds the page dirty must find it counted. */
+		atomic_inc(&qtfs_i(b->inode)->writeback);
+		smp_mb__after_atomic();
+	}
 	folio_get(folio);	/* the request's: see struct qtfs_req */
 	folio_start_writeback(folio);
 	folio_unlock(folio);
@@ -314,8 +326,12 @@ static int wb_run(struct address_space *mapping, struct writeback_control *wbc,
 		qtfs_open_get(closing);
 	else
 		b.open = qtfs_open_any(b.inode, FMODE_WRITE);
-	if (WARN_ON_ONCE(!b.open))
-		return -EIO;
+	if (!b.open) {
+		/* Somebody who is just closing may have taken the last page. */
+		return WARN_ON_ONCE(mapping_tagged(mapping,
+						   PAGECACHE_TAG_DIRTY)) ?
+		       -EIO : 0;
+	}
 
 	err = qtfs_for_each_dirty_folio(mapping, wbc, wb_folio, &b);
 	last = wb_flush_batch(&b, true);
@@ -355,9 +371,11 @@ int qtfs_flush_pages(struct inode *inode, struct qtfs_open *closing)
 	struct qtfs_req *latest = NULL;
 	int err;
 
-	if (!mapping_tagged(mapping, PAGECACHE_TAG_DIRTY) &&
-	    !atomic_read(&qtfs_i(inode)->writeback))
-		return 0;
+	if (!mapping_tagged(mapping, PAGECACHE_TAG_DIRTY)) {
+		smp_rmb();	/* pairs with wb_folio() */
+		if (!atomic_read(&qtfs_i(inode)->writeback))
+			return 0;
+	}
 	/* Before writepages waits for each folio, unkillably. */
 	err = wb_wait(inode);
 	if (!err)

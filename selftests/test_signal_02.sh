@@ -42,6 +42,12 @@ head -c 4M /dev/zero | put "$DIR/big"
 start
 
 begin "callers of an engine that stands still wait, and die by SIGKILL"
+holders=()
+for what in "echo text >&7" ":"; do
+	sh -c "exec 7>$OTHER/held${#holders[@]}; $what; exec sleep 1000" &
+	holders+=($!)
+done
+wait_until 10 test -e "$OTHER/held1" || fail "no file"
 signal STOP
 pids=()
 cat "$OTHER/file" & pids+=($!)
@@ -60,6 +66,11 @@ for pid in "${pids[@]}"; do
 	killed "$pid"
 done
 
+begin "so do those who would only close a file that they have written"
+for pid in "${holders[@]}"; do
+	killed "$pid"
+done
+
 begin "it goes on: those who still wait are answered"
 cat "$OTHER/file" >"$TMP/out" &
 expect_waiting $!
@@ -67,6 +78,7 @@ signal CONT
 expect_exit 0 wait $!
 expect_output content cat "$TMP/out"
 wait_until 10 ls "$OTHER" || fail "the mount does not go on"
+wait_until 40 on_host "grep -q text $SRV/held0" || fail "what was written is lost"
 
 begin "umount -f while it stands still"
 signal STOP

@@ -135,6 +135,53 @@ TEST_F_TIMEOUT(tree, telldir_seekdir, 200)
 	closedir(dir);
 }
 
+/* What one caller was about to be told of is another's current directory. */
+TEST_F(tree, listing_given_up)
+{
+	char buf[2000] __attribute__((aligned(8)));
+	struct stat st;
+	int fd, file;
+
+	ASSERT_EQ(0, on_host(NULL, 0, "cd %s && seq -f d%%.0f 1 300 | xargs mkdir && seq -f f%%.0f 1 300 | xargs touch",
+			     self->srv));
+	file = open("f300", O_RDWR);
+	fd = open(".", O_RDONLY | O_DIRECTORY);
+	ASSERT_EQ(0, chdir("d300"));
+	ASSERT_LT(0, syscall(SYS_getdents64, fd, buf, sizeof(buf)));
+	close(fd);
+	EXPECT_EQ(0, errno_of(mkdir("here", 0755)));
+	EXPECT_EQ(0, errno_of(stat("here", &st)));
+	EXPECT_EQ(0, errno_of(fchmod(file, 0600)));
+	EXPECT_EQ(0, errno_of(ftruncate(file, 10)));
+	close(file);
+}
+
+/* Names that were read ahead and removed since are gone. */
+TEST_F(tree, removed_before_its_turn)
+{
+	char buf[1000] __attribute__((aligned(8)));
+	int fd, i, wrong = 0;
+	struct stat st;
+	char name[16];
+
+	ASSERT_EQ(0, on_host(NULL, 0, "cd %s && seq -f e%%.0f 1 200 | xargs touch",
+			     self->srv));
+	fd = open(".", O_RDONLY | O_DIRECTORY);
+	ASSERT_LT(0, syscall(SYS_getdents64, fd, buf, sizeof(buf)));
+	for (i = 1; i <= 200; i++) {
+		snprintf(name, sizeof(name), "e%d", i);
+		ASSERT_EQ(0, unlink(name));
+	}
+	while (syscall(SYS_getdents64, fd, buf, sizeof(buf)) > 0)
+		;
+	for (i = 1; i <= 200; i++) {
+		snprintf(name, sizeof(name), "e%d", i);
+		wrong += errno_of(stat(name, &st)) != ENOENT;
+	}
+	EXPECT_EQ(0, wrong);
+	close(fd);
+}
+
 TEST_F(tree, types_and_numbers)
 {
 	struct dirent *d;

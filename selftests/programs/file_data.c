@@ -233,6 +233,40 @@ TEST_F(tree, sendfile_and_splice)
 	EXPECT_TRUE(sums_agree(self->srv, "g"));
 }
 
+/* Whoever keeps a file open sees what the server makes of it, by any call. */
+TEST_F(tree, followed_while_it_grows)
+{
+	int fd, fds[2], other;
+	struct stat st;
+
+	ASSERT_EQ(0, on_host(NULL, 0, "printf %%0100d 7 >%s/f", self->srv));
+	fd = open("f", O_RDONLY);
+	ASSERT_EQ(100, pread(fd, buf, 1000, 0));
+	ASSERT_EQ(0, on_host(NULL, 0, "printf %%050d 8 >>%s/f", self->srv));
+	/* Our own change of something else must not hide theirs. */
+	ASSERT_EQ(0, chmod("f", 0640));
+	ASSERT_EQ(0, fstat(fd, &st));
+	EXPECT_EQ(150, st.st_size);
+	ASSERT_EQ(150, pread(fd, buf, 1000, 0));
+	EXPECT_EQ(NULL, memchr(buf, 0, 150));
+
+	/* Nor our own line theirs before it. */
+	other = open("f", O_WRONLY | O_APPEND);
+	ASSERT_EQ(0, on_host(NULL, 0, "printf %%050d 9 >>%s/f", self->srv));
+	ASSERT_EQ(1, write(other, "z", 1));
+	ASSERT_EQ(201, pread(fd, buf, 1000, 0));
+	EXPECT_EQ(NULL, memchr(buf, 0, 201));
+	close(other);
+
+	ASSERT_EQ(0, on_host(NULL, 0, "printf %%0201d 5 >%s/f", self->srv));
+	sleep(2);	/* believed for a second */
+	ASSERT_EQ(0, pipe(fds));
+	ASSERT_EQ(201, splice(fd, &(loff_t){ 0 }, fds[1], NULL, 1000, 0));
+	ASSERT_EQ(201, read(fds[0], buf, 1000));
+	EXPECT_EQ('5', buf[200]);
+	close(fd);
+}
+
 TEST_F(tree, copy_within)
 {
 	int in, out;

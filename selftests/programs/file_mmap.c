@@ -164,6 +164,34 @@ TEST_F(tree, beyond_the_end_and_truncated)
 	close(fd);
 }
 
+/* What is stored behind the end of a file is not part of it when it grows. */
+TEST_F(tree, stored_behind_the_end)
+{
+	unsigned char byte = 1;
+	int fd = open("tail", O_RDWR | O_CREAT | O_TRUNC, 0644), grow;
+	char *map;
+
+	for (grow = 0; grow < 2; grow++) {
+		ASSERT_EQ(0, ftruncate(fd, 0));
+		ASSERT_EQ(4, pwrite(fd, "abcd", 4, 0));
+		map = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+		ASSERT_NE(MAP_FAILED, map);
+		map[200] = 'x';
+		if (grow) {
+			ASSERT_EQ(1, pwrite(fd, "y", 1, 5000));
+		} else {
+			ASSERT_EQ(0, ftruncate(fd, 5000));
+		}
+		munmap(map, 4096);
+		ASSERT_EQ(1, pread(fd, &byte, 1, 200));
+		EXPECT_EQ(0, byte);
+		ASSERT_EQ(0, fsync(fd));
+		EXPECT_EQ(0, on_host(NULL, 0, "test $(head -c 4096 %s/tail | tr -d '\\0') = abcd",
+				     self->srv));
+	}
+	close(fd);
+}
+
 /* Two processes, two descriptors, one file: stores are seen at once. */
 TEST_F(tree, shared_between_processes)
 {
