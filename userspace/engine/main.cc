@@ -40,6 +40,7 @@ struct Options {
   std::string log_level;
   std::optional<unsigned> spin_us;
   std::string io;
+  bool sqpoll = false;
   bool insecure = false;
   uint64_t nodes_max = 0;
   uint64_t fds_max = 0;
@@ -77,6 +78,8 @@ void describe(CLI::App& app, Options& options) {
   app.add_option("--io", options.io,
                  "How to wait: auto (io_uring unless it is forbidden), uring or epoll [auto]")
       ->type_name("KIND");
+  app.add_flag("--sqpoll", options.sqpoll,
+               "Let a kernel thread for each thread submit: fewer system calls, more processors");
   app.add_option("--nodes-max", options.nodes_max, "Files that a client may know at a time")
       ->type_name("N");
   app.add_option("--fds-max", options.fds_max,
@@ -106,6 +109,7 @@ bool build(const Options& options, const qtfs::ServerModule& module, qtfs::Confi
     config.spin_us = *options.spin_us;
   if (!options.io.empty())
     config.io = options.io;
+  config.sqpoll |= options.sqpoll;
   config.insecure |= options.insecure;
   if (options.nodes_max)
     config.limits.nodes_max = options.nodes_max;

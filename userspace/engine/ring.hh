@@ -34,6 +34,7 @@ struct RingConfig {
   unsigned buffers = 128;  // a power of two
   unsigned buffer_size = 32768;
   bool multishot = true;  // false: as on kernels without it
+  bool sqpoll = false;    // io_uring: a kernel thread submits, which costs a processor
 };
 
 class Ring {
@@ -53,8 +54,8 @@ class Ring {
   virtual void recv_into(int fd, std::span<std::byte> to, bool all, RingOp& op) = 0;
   // @more: other bytes follow at once.
   virtual void sendmsg(int fd, const msghdr& message, bool more, RingOp& op) = 0;
-  // As much as there is room for, or EAGAIN: completes as soon as it is submitted, which costs no
-  // system call of its own.
+  // As much as there is room for, or EAGAIN: never waits for the peer, and mostly completes as soon
+  // as it is submitted.
   virtual void send_now(int fd, const msghdr& message, RingOp& op) = 0;
   // Up to @len bytes from a pipe to a socket.
   virtual void splice(int pipe, int fd, size_t len, RingOp& op) = 0;

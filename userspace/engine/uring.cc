@@ -42,6 +42,7 @@ class Uring final : public Ring {
 
  private:
   Status setup_ring(const RingConfig& config);
+  Status try_setup(const RingConfig& config, std::span<const unsigned> attempts);
   Status setup_buffers(const RingConfig& config);
   bool probe_multishot();
   io_uring_sqe* sqe(RingOp* op);
@@ -93,7 +94,12 @@ Uring::~Uring() {
 }
 
 Status Uring::setup_ring(const RingConfig& config) {
-  // The best first; each is a proper subset of what newer kernels know.
+  // The best first; each is a proper subset of what newer kernels know. Who polls needs no tasks to
+  // be run for it.
+  static constexpr std::array<unsigned, 2> polling = {
+      IORING_SETUP_SQPOLL | IORING_SETUP_SINGLE_ISSUER | IORING_SETUP_SUBMIT_ALL,  // 6.0
+      IORING_SETUP_SQPOLL,
+  };
   static constexpr std::array<unsigned, 4> attempts = {
       IORING_SETUP_SINGLE_ISSUER | IORING_SETUP_DEFER_TASKRUN | IORING_SETUP_TASKRUN_FLAG |
           IORING_SETUP_SUBMIT_ALL,                                                      // 6.1
@@ -101,6 +107,10 @@ Status Uring::setup_ring(const RingConfig& config) {
       IORING_SETUP_SUBMIT_ALL,                                                          // 5.18
       0,
   };
+  return config.sqpoll ? try_setup(config, polling) : try_setup(config, attempts);
+}
+
+Status Uring::try_setup(const RingConfig& config, std::span<const unsigned> attempts) {
   int ret = 0;
   for (unsigned flags : attempts) {
     ring_ = std::make_unique<io_uring>();
@@ -188,6 +198,8 @@ io_uring_sqe* Uring::sqe(RingOp* op) {
   io_uring_sqe* entry = io_uring_get_sqe(ring_.get());
   while (!entry) {
     io_uring_submit(ring_.get());
+    if (flags_ & IORING_SETUP_SQPOLL)
+      io_uring_sqring_wait(ring_.get());
     immediate_ = 0;  // their completions are there already
     entry = io_uring_get_sqe(ring_.get());
   }
@@ -238,7 +250,8 @@ void Uring::send_now(int fd, const msghdr& message, RingOp& op) {
   io_uring_sqe* entry = sqe(&op);
   io_uring_prep_sendmsg(entry, fd, &message, MSG_NOSIGNAL | MSG_DONTWAIT);
   io_uring_sqe_set_data(entry, &op);
-  immediate_++;
+  if (!(flags_ & IORING_SETUP_SQPOLL))
+    immediate_++;
 }
 
 void Uring::splice(int pipe, int fd, size_t len, RingOp& op) {
@@ -337,7 +350,9 @@ Result<bool> Uring::poll() {
 
 std::string Uring::describe() const {
   std::string text = "io_uring";
-  if (flags_ & IORING_SETUP_DEFER_TASKRUN)
+  if (flags_ & IORING_SETUP_SQPOLL)
+    text += " sqpoll";
+  else if (flags_ & IORING_SETUP_DEFER_TASKRUN)
     text += " defer_taskrun single_issuer";
   else if (flags_ & IORING_SETUP_COOP_TASKRUN)
     text += " coop_taskrun";

@@ -74,7 +74,8 @@ Status Worker::start() {
                                     : config.io == "epoll" ? Io::epoll
                                                            : Io::automatic,
                               .entries = config.ring_entries,
-                              .multishot = config.multishot});
+                              .multishot = config.multishot,
+                              .sqpoll = config.sqpoll});
       if (ring)
         ring_ = std::move(*ring);
       else

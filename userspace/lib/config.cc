@@ -136,7 +136,8 @@ void read_root(toml::table& root, Config& config, Problem& problem) {
              Key<unsigned>{"ring-entries", &config.ring_entries},
              Key<unsigned>{"threads", &config.threads}, Key<unsigned>{"spin-us", &config.spin_us},
              Key<bool>{"insecure", &config.insecure}, Key<bool>{"multishot", &config.multishot},
-             Key<std::string>{"io", &config.io}, Key<std::string>{"psk-file", &config.psk_file},
+             Key<bool>{"sqpoll", &config.sqpoll}, Key<std::string>{"io", &config.io},
+             Key<std::string>{"psk-file", &config.psk_file},
              Key<std::string>{"log-level", &config.log_level});
 }
 
@@ -191,6 +192,8 @@ Status check_config(const Config& config, std::string& error) {
     error = fmt::format("ring entries: {} is not between 8 and 32768", config.ring_entries);
   else if (config.io != "auto" && config.io != "uring" && config.io != "epoll")
     error = fmt::format("io \"{}\": not auto, uring or epoll", config.io);
+  else if (config.sqpoll && config.io == "epoll")
+    error = "sqpoll: io is epoll, which has no such thread";
   else if (config.spin_us > 10000)
     error = fmt::format("spin-us: {} is more than 10000", config.spin_us);
   else if (limits.io_max < 4096 || limits.io_max > QTFS_IO_MAX)

@@ -38,6 +38,7 @@ struct Config {
   bool insecure = false;
   std::string io = "auto";  // or uring, epoll
   bool multishot = true;
+  bool sqpoll = false;
   std::string psk_file;
   std::string log_level;  // empty: info
   std::vector<ExportConfig> exports;

@@ -66,7 +66,9 @@ class EngineTest : public ::testing::Test {
     config_.threads = 2;
     config_.ring_entries = 64;
     config_.exports = {{.path = dir_.path(), .name = "test"}};
-    if (const char* io = std::getenv("QTFS_TEST_IO"))
+    const char* io = std::getenv("QTFS_TEST_IO");
+    config_.sqpoll = io && std::string(io) == "sqpoll";
+    if (io && !config_.sqpoll)
       config_.io = io;
     configure(config_);
     start_engine();
