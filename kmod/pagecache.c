@@ -143,7 +143,9 @@ static int qtfs_read_folio(struct file *file, struct folio *folio)
 	err = read_submit(open, folio_pos(folio), bvec, 1, folio_size(folio),
 			  true, &req);
 	if (!err) {
-		err = qtfs_help(open->session, req);
+		/* The reply is there before read_done() has run. */
+		err = qtfs_help(open->session, req) ?:
+		      folio_wait_locked_killable(folio);
 		if (!err)
 			err = req->err;
 		/* Less than there is, and no word why: no use asking again. */

@@ -139,6 +139,18 @@ static int do_cat(void)
 	return err;
 }
 
+/* Inside of a page that has to be read for it. */
+static int do_patch(void)
+{
+	int fd = open("file", O_RDWR), err;
+
+	if (fd < 0)
+		return errno;
+	err = errno_of(pwrite(fd, "x", 1, 1));
+	close(fd);
+	return err;
+}
+
 static int do_direct(void)
 {
 	static char buf[4096] __attribute__((aligned(4096)));
@@ -266,6 +278,7 @@ EVIL(nanoseconds, OPEN, do_cat, EPROTO);
 EVIL(read_lies, READ, do_direct, EPROTO);
 EVIL(read_lies, READ, do_cat, CALM);
 EVIL(read_stops, READ, do_cat, EIO);	/* not zeros for the rest */
+EVIL(read_stops, READ, do_patch, EIO);
 EVIL(link_with_nul, READLINK, do_readlink, CALM);
 EVIL(link_empty, READLINK, do_readlink, EPROTO);
 EVIL(mode_bits, LOOKUP, do_lstat_link, EPROTO);
