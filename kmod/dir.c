@@ -62,7 +62,7 @@ static int dir_instantiate(struct inode *dir, struct dentry *dentry,
 {
 	struct dentry *alias;
 
-	qtfs_inode_expire(dir);
+	qtfs_names_changed(dir);
 	alias = qtfs_splice(dir, dentry, wire, clock);
 	if (IS_ERR(alias))
 		return PTR_ERR(alias);
@@ -241,7 +241,7 @@ static int dir_remove(struct inode *dir, struct dentry *dentry, u16 op)
 	if (err == -ENOENT)
 		d_drop(dentry);	/* somebody else was faster */
 	if (!err)
-		qtfs_inode_expire(dir);
+		qtfs_names_changed(dir);
 	return err;
 }
 
@@ -312,8 +312,8 @@ static int qtfs_rename(struct mnt_idmap *idmap, struct inode *old_dir,
 	err = qtfs_call(qtfs_session(old_dir->i_sb), &args);
 	if (err)
 		return err;
-	qtfs_inode_expire(old_dir);
-	qtfs_inode_expire(new_dir);
+	qtfs_names_changed(old_dir);
+	qtfs_names_changed(new_dir);
 	qtfs_inode_expire(d_inode(old_dentry));
 	qtfs_dentry_believe(old_dentry, new_dir);
 	if (d_really_is_negative(new_dentry))
@@ -443,7 +443,7 @@ static int open_create(struct inode *dir, struct dentry *dentry,
 		return err;
 	if (le32_to_cpu(rep.opened.flags) & QTFS_OPENED_CREATED) {
 		file->f_mode |= FMODE_CREATED;
-		qtfs_inode_expire(dir);
+		qtfs_names_changed(dir);
 	}
 	return open_found(dir, dentry, file, &rep.entry, &rep.opened, clock);
 }

@@ -295,6 +295,8 @@ void qtfs_inode_update(struct inode *inode, const struct qtfs_attr *attr,
 	if (attr->flags & QTFS_ATTR_RACY)
 		qi->racy = true;
 	inode_set_span(inode, changed);
+	if (qi->names_clock > clock)	/* true, but not the latest */
+		qi->attr_until = jiffies;
 	spin_unlock(&qi->lock);
 }
 
@@ -328,6 +330,17 @@ u64 qtfs_inode_expire(struct inode *inode)
 	qi->attr_span = 0;
 	spin_unlock(&qi->lock);
 	return now;
+}
+
+void qtfs_names_changed(struct inode *dir)
+{
+	struct qtfs_inode *qi = qtfs_i(dir);
+
+	spin_lock(&qi->lock);
+	qi->names_clock = atomic64_inc_return(&qtfs_fs(dir->i_sb)->clock);
+	qi->attr_until = jiffies;
+	qi->attr_span = 0;
+	spin_unlock(&qi->lock);
 }
 
 int qtfs_inode_revalidate(struct inode *inode, bool force)

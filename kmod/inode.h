@@ -33,7 +33,8 @@ enum {
  * @flags: QTFS_ATTR_*
  * @attr_until: jiffies; attributes are asked again after this
  * @attr_span: how long they were last believed, in jiffies
- * @attr_clock: qtfs_fs.clock at the last local change of anything else
+ * @attr_clock: qtfs_fs.clock at the last local change of mode, owner, links ...
+ * @names_clock: likewise of a directory's entries
  * @mod_clock: qtfs_fs.clock at the last local change of data
  * @writers: buffered writes under way
  * @btime: birth, if QTFS_ATTR_BTIME
@@ -60,6 +61,7 @@ struct qtfs_inode {
 	unsigned long attr_until;
 	unsigned long attr_span;
 	u64 attr_clock;
+	u64 names_clock;
 	u64 mod_clock;
 	unsigned int writers;
 	struct timespec64 btime;
@@ -150,6 +152,13 @@ static inline bool qtfs_inode_fresh(const struct inode *inode)
  * qtfs_clock().
  */
 u64 qtfs_inode_expire(struct inode *inode);
+
+/*
+ * A name of @dir was made or removed here: its attributes are asked again when
+ * next needed. Answers that crossed it are believed, but not for long: in a
+ * busy directory there may be no others.
+ */
+void qtfs_names_changed(struct inode *dir);
 
 /*
  * Whether an inode has this node, which an entry granted once more; it gives

@@ -206,7 +206,7 @@ static int dir_emit_buffered(struct file *file, struct dir_context *ctx,
 		if (!v.entry)
 			continue;
 		/* We changed the directory since it was read: who knows. */
-		if (READ_ONCE(dir->attr_clock) > open->dir_clock)
+		if (READ_ONCE(dir->names_clock) > open->dir_clock)
 			dir_forget(open->session, v.entry);
 		else
 			dir_prime(file->f_path.dentry, &v, open->dir_clock);
