@@ -42,11 +42,11 @@ expect_output there cat "$DIR/a/root$SRV/target"
 
 begin "a dangling one dangles, even where the client has such a file"
 expect_fail ENOENT cat "$DIR/dangling"
-mkdir -p "$SRV" && put "$SRV/none" "the client's own"
-expect_fail ENOENT cat "$DIR/dangling"
-rm -r "${SRV:?}" 2>/dev/null
-if [ "$QTFS_HOST_IP" = "$QTFS_CLIENT_IP" ]; then
-	on_host "mkdir -p $SRV"
+# On one machine that would be the server's own.
+if [ "$QTFS_HOST_IP" != "$QTFS_CLIENT_IP" ]; then
+	mkdir -p "$SRV" && put "$SRV/none" "the client's own"
+	expect_fail ENOENT cat "$DIR/dangling"
+	rm -r "${SRV:?}"
 fi
 
 begin "lstat, rm and mv work on the link itself"
