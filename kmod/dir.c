@@ -551,9 +551,7 @@ static int open_results(struct inode *dir, struct dentry *dentry,
 		return open_found(dir, dentry, file, entry, NULL, clock);
 	if (err) {
 		if (err != -EPROTO)
-			qtfs_forget_now(qtfs_session(dir->i_sb),
-					le64_to_cpu(entry->node),
-					le64_to_cpu(entry->stamp));
+			qtfs_forget_entry(qtfs_session(dir->i_sb), entry);
 		return err;
 	}
 	err = open_found(dir, dentry, file, entry, body, clock);

@@ -59,13 +59,6 @@ static int dirent_view(const void *at, size_t left, struct dirent_view *v)
 	return 0;
 }
 
-static void dir_forget(struct qtfs_session *session,
-		       const struct qtfs_wire_entry *entry)
-{
-	qtfs_forget_now(session, le64_to_cpu(entry->node),
-			le64_to_cpu(entry->stamp));
-}
-
 /* Entries that nobody looked at hold nodes at the engine. */
 static void dir_drop_rest(struct qtfs_open *open)
 {
@@ -76,7 +69,7 @@ static void dir_drop_rest(struct qtfs_open *open)
 				open->dirents_len - open->dirents_at, &v))
 			break;
 		if (v.entry)
-			dir_forget(open->session, v.entry);
+			qtfs_forget_entry(open->session, v.entry);
 		open->dirents_at += v.len;
 	}
 	kvfree(open->dirents);
@@ -135,7 +128,7 @@ out:
 	dput(dentry);
 	return;
 forget:
-	dir_forget(qtfs_session(dir->i_sb), v->entry);
+	qtfs_forget_entry(qtfs_session(dir->i_sb), v->entry);
 }
 
 static int dir_fill(struct file *file, bool plus)
@@ -207,7 +200,7 @@ static int dir_emit_buffered(struct file *file, struct dir_context *ctx,
 			continue;
 		/* We changed the directory since it was read: who knows. */
 		if (READ_ONCE(dir->names_clock) > open->dir_clock)
-			dir_forget(open->session, v.entry);
+			qtfs_forget_entry(open->session, v.entry);
 		else
 			dir_prime(file->f_path.dentry, &v, open->dir_clock);
 	}

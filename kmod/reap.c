@@ -109,10 +109,9 @@ static void reap_forget_batch(struct qtfs_session *session,
 	kfree(items);
 }
 
-static void reap_entry(struct qtfs_session *session, const void *body)
+void qtfs_forget_entry(struct qtfs_session *session,
+		       const struct qtfs_wire_entry *entry)
 {
-	const struct qtfs_wire_entry *entry = body;
-
 	if (entry->node)
 		qtfs_forget_now(session, le64_to_cpu(entry->node),
 				le64_to_cpu(entry->stamp));
@@ -133,12 +132,12 @@ static void reap_result(struct qtfs_session *session, u16 op, const void *body,
 	case QTFS_OP_LINK:
 	case QTFS_OP_ATTACH:
 		if (len >= sizeof(struct qtfs_wire_entry))
-			reap_entry(session, body);
+			qtfs_forget_entry(session, body);
 		break;
 	case QTFS_OP_CREATE:
 	case QTFS_OP_TMPFILE:
 		if (len >= sizeof(*created)) {
-			reap_entry(session, body);
+			qtfs_forget_entry(session, body);
 			qtfs_release_now(session,
 					 le64_to_cpu(created->opened.open));
 		}
@@ -182,7 +181,7 @@ static void reap_dirents(struct qtfs_session *session, const void *data,
 		if (d->flags & QTFS_DIRENT_ENTRY) {
 			if (len - at < sizeof(struct qtfs_wire_entry))
 				return;
-			reap_entry(session, data + at);
+			qtfs_forget_entry(session, data + at);
 			at += sizeof(struct qtfs_wire_entry);
 		}
 		at += QTFS_PAD(le16_to_cpu(d->name_len));

@@ -13,6 +13,7 @@ struct qtfs_chan;
 struct qtfs_forget;
 struct qtfs_req;
 struct qtfs_session;
+struct qtfs_wire_entry;
 
 /* Part of what ends with a RELEASE; freed by the reaper through @free. */
 struct qtfs_release {
@@ -36,6 +37,8 @@ void qtfs_reap_reply(struct qtfs_chan *chan, struct qtfs_req *req);
  * memory only. A node that an inode here uses stays.
  */
 void qtfs_forget_now(struct qtfs_session *session, u64 node, u64 stamp);
+void qtfs_forget_entry(struct qtfs_session *session,
+		       const struct qtfs_wire_entry *entry);
 void qtfs_release_now(struct qtfs_session *session, u64 open);
 
 #endif /* QTFS_REAP_H */
