@@ -300,15 +300,20 @@ void qtfs_inode_update(struct inode *inode, const struct qtfs_attr *attr,
 	spin_unlock(&qi->lock);
 }
 
-u64 qtfs_inode_touch(struct inode *inode)
+/* This client changes something: a new time, and attributes to be asked again. */
+static u64 inode_tick(struct inode *inode)
 {
 	struct qtfs_inode *qi = qtfs_i(inode);
 
 	lockdep_assert_held(&qi->lock);
 
-	qi->mod_clock = atomic64_inc_return(&qtfs_fs(inode->i_sb)->clock);
 	qi->attr_until = jiffies;
-	return qi->mod_clock;
+	return atomic64_inc_return(&qtfs_fs(inode->i_sb)->clock);
+}
+
+u64 qtfs_inode_touch(struct inode *inode)
+{
+	return qtfs_i(inode)->mod_clock = inode_tick(inode);
 }
 
 void qtfs_inode_modified(struct inode *inode)
@@ -324,9 +329,7 @@ u64 qtfs_inode_expire(struct inode *inode)
 	u64 now;
 
 	spin_lock(&qi->lock);
-	now = atomic64_inc_return(&qtfs_fs(inode->i_sb)->clock);
-	qi->attr_clock = now;
-	qi->attr_until = jiffies;
+	now = qi->attr_clock = inode_tick(inode);
 	qi->attr_span = 0;
 	spin_unlock(&qi->lock);
 	return now;
@@ -337,8 +340,7 @@ void qtfs_names_changed(struct inode *dir)
 	struct qtfs_inode *qi = qtfs_i(dir);
 
 	spin_lock(&qi->lock);
-	qi->names_clock = atomic64_inc_return(&qtfs_fs(dir->i_sb)->clock);
-	qi->attr_until = jiffies;
+	qi->names_clock = inode_tick(dir);
 	qi->attr_span = 0;
 	spin_unlock(&qi->lock);
 }
