@@ -55,6 +55,7 @@ static void wants_key(struct reply *r)
 	r->hdr.status = htole32(QTFS_EACCES);
 }
 
+static void asks_for_proof(struct reply *r)	{ hello(r)->auth = htole32(QTFS_AUTH_PSK); }
 static void bad_magic(struct reply *r)		{ hello(r)->magic = 0; }
 static void chose_version_7(struct reply *r)	{ hello(r)->version = htole16(7); }
 static void unasked_features(struct reply *r)	{ hello(r)->features = htole64(1); }
@@ -73,6 +74,8 @@ FIXTURE(peer)
 {
 	struct evil evil;
 	char dir[64];
+	char key[80];		/* a file; "" without */
+	char options[160];
 	pid_t pid;
 	int port;
 };
@@ -84,6 +87,7 @@ FIXTURE_VARIANT(peer)
 	spoiler spoil;
 	int seconds;		/* how long it may take */
 	const char *says;
+	bool key;		/* whoever mounts has one */
 };
 
 #define PEER(name, message, s) \
@@ -92,6 +96,13 @@ FIXTURE_VARIANT(peer)
 	FIXTURE_VARIANT_ADD(peer, OP##_##name) {			\
 		.run = run_fake_engine, .op = QTFS_OP_##OP,		\
 		.spoil = name, .says = message, .seconds = 2,		\
+	}
+
+#define KEYED(name, spoiler, message)					\
+	FIXTURE_VARIANT_ADD(peer, name) {				\
+		.run = run_fake_engine, .op = QTFS_OP_HELLO,		\
+		.spoil = spoiler, .says = message, .seconds = 2,	\
+		.key = true,						\
 	}
 
 PEER(silent, "nothing answers the greeting", 3);
@@ -109,6 +120,8 @@ GREETING(HELLO, huge_inflight, "makes no sense");
 GREETING(HELLO, tiny_io, "makes no sense");
 GREETING(HELLO, two_auths, "makes no sense");
 GREETING(HELLO, reserved_set, "makes no sense");
+KEYED(does_without_the_key, NULL, "does not ask for the key");
+KEYED(does_not_know_the_key, asks_for_proof, "does not know the pre-shared key");
 GREETING(SESSION, refused, "no session");
 GREETING(ATTACH, no_entry, "cannot attach");
 GREETING(ATTACH, a_file, "is not a directory");
@@ -126,10 +139,18 @@ FIXTURE_SETUP(peer)
 	ASSERT_LT(0, self->pid);
 	snprintf(self->dir, sizeof(self->dir), "/tmp/peer.XXXXXX");
 	ASSERT_NE(NULL, mkdtemp(self->dir));
+	snprintf(self->options, sizeof(self->options),
+		 "port=%d,connect_timeout=2", self->port);
+	if (!variant->key)
+		return;
+	snprintf(self->key, sizeof(self->key), "%s.key", self->dir);
+	ASSERT_EQ(0, shell(NULL, 0, "umask 077; echo secret >%s", self->key));
+	strcat(strcat(self->options, ",psk="), self->key);
 }
 
 FIXTURE_TEARDOWN(peer)
 {
+	unlink(self->key);
 	kill(self->pid, SIGKILL);
 	waitpid(self->pid, NULL, 0);
 	umount2(self->dir, MNT_FORCE);
@@ -144,8 +165,8 @@ TEST_F(peer, fails_in_time_and_says_why)
 
 	shell(NULL, 0, "echo 'mount_peers: begin %d' >/dev/kmsg", getpid());
 	status = shell(out, sizeof(out),
-		       "mount -t qtfs -o port=%d,connect_timeout=2 127.0.0.1:/a/path %s",
-		       self->port, self->dir);
+		       "mount -t qtfs -o %s 127.0.0.1:/a/path %s",
+		       self->options, self->dir);
 	/* The time that a loaded machine needs to start mount comes on top. */
 	EXPECT_GT(variant->seconds + 30, now() - start);
 	EXPECT_EQ(32, status);
@@ -153,9 +174,11 @@ TEST_F(peer, fails_in_time_and_says_why)
 	EXPECT_NE(NULL, strstr(out, "qtfs")) TH_LOG("%s", out);
 	EXPECT_NE(0, shell(NULL, 0, "mountpoint -q %s", self->dir));
 
-	/* Without the helper the kernel's log has it. */
-	EXPECT_NE(0, shell(NULL, 0, "mount -i -t qtfs -o port=%d,connect_timeout=2 127.0.0.1:/a/path %s",
-			   self->port, self->dir));
+	/* Without the helper, which reads keys, the kernel's log has it. */
+	if (variant->key)
+		return;
+	EXPECT_NE(0, shell(NULL, 0, "mount -i -t qtfs -o %s 127.0.0.1:/a/path %s",
+			   self->options, self->dir));
 	shell(log, sizeof(log), "dmesg | sed '1,/begin %d/d' | grep qtfs",
 	      getpid());
 	EXPECT_NE(NULL, strstr(log, variant->says)) TH_LOG("log: %s", log);
