@@ -5,10 +5,11 @@
  *   labd serve SETUP		run SETUP, then serve as PID 1
  *   on-host COMMAND...		(another name of labd) run COMMAND on the host
  *
- * A link is a virtio-serial port of the machine that runs the VM, or a TCP
- * connection of another VM. It carries frames: struct head and its bytes. The
+ * A link is a serial port (of virtio, or of user-mode Linux) to the machine that
+ * runs the VM, or a TCP connection of another VM. It carries frames: struct head and its bytes. The
  * caller sends START, then STDIN (of no bytes at the end of input); the server
- * answers STDOUT and STDERR, at last EXIT. A serial link then takes the next
+ * answers STDOUT and STDERR, at last EXIT. (A port that is a terminal says READY
+ * first: what comes before it is raw would be edited.) A serial link then takes the next
  * command; a TCP link is for one. A caller that goes away takes its command
  * with it.
  */
@@ -33,6 +34,7 @@
 #include <sys/socket.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
+#include <termios.h>
 #include <unistd.h>
 
 #define PORT		7
@@ -40,7 +42,7 @@
 #define CHUNK		65536
 #define WORDS_MAX	1024
 
-enum frame { START = 1, STDIN, WINSIZE, STDOUT, STDERR, EXIT };
+enum frame { START = 1, STDIN, WINSIZE, STDOUT, STDERR, EXIT, READY };
 
 struct head {
 	uint32_t type;
@@ -359,13 +361,19 @@ static bool serve_command(int link)
 
 static void serve_serial(const char *name)
 {
+	struct termios mode;
 	char path[300];
 	int fd;
 
 	snprintf(path, sizeof(path), "/dev/%s", name);
-	fd = open(path, O_RDWR | O_CLOEXEC);
+	fd = open(path, O_RDWR | O_CLOEXEC | O_NOCTTY);
 	if (fd < 0)
 		die(path);
+	if (tcgetattr(fd, &mode) == 0) {
+		cfmakeraw(&mode);
+		tcsetattr(fd, TCSANOW, &mode);
+		send_frame(fd, READY, NULL, 0);
+	}
 	for (;;) {
 		/* The port reads as ended while nobody has opened its far end. */
 		if (!serve_command(fd))
@@ -373,22 +381,33 @@ static void serve_serial(const char *name)
 	}
 }
 
+static void fork_serial(const char *name)
+{
+	if (fork() == 0) {
+		serve_serial(name);
+		_exit(1);
+	}
+}
+
 static void serve_serial_ports(void)
 {
 	DIR *dir = opendir("/sys/class/virtio-ports");
 	struct dirent *entry;
+	int ports = 0;
 
-	if (!dir)
-		return;
-	while ((entry = readdir(dir))) {
+	while (dir && (entry = readdir(dir))) {
 		if (entry->d_name[0] == '.')
 			continue;
-		if (fork() == 0) {
-			serve_serial(entry->d_name);
-			_exit(1);
-		}
+		fork_serial(entry->d_name);
+		ports++;
 	}
-	closedir(dir);
+	if (dir)
+		closedir(dir);
+	if (!ports) {
+		/* User-mode Linux, which has its console elsewhere. */
+		fork_serial("ttyS0");
+		fork_serial("ttyS1");
+	}
 }
 
 static int listen_tcp(void)

@@ -4,6 +4,7 @@
 options   the command line
 build     everything a run needs from this machine: kernel, module, programs
 vm        one virtual machine
+um        one that is a process, not an emulation
 ivshmem   memory that two machines share
 link      commands run in it
 checks    what its kernel log must not have, leaks, the module's unloading

@@ -25,7 +25,8 @@ class Kernel:
         self.dir = p.stdout.strip()
         with open(f"{self.dir}/release", encoding="ascii") as f:
             self.release = f.read().strip()
-        self.is_debug = name == "debug"
+        self.is_um = name == "um"
+        self.is_debug = name == "debug" or self.is_um
         self.modules = None
         if os.path.exists(f"{self.dir}/modules"):
             self.modules = os.path.realpath(f"{self.dir}/modules")
@@ -78,7 +79,7 @@ def module(kernel, name="qtfs"):
                 "--filter=P *.mod.c", "--filter=P modules.order", "--filter=P Module.symvers",
                 f"{REPO}/kmod", f"{REPO}/include", tree)
             run(f"the module for {kernel.release}", "make", "-s", "-C", f"{tree}/kmod",
-                f"KDIR={kernel.dir}/build")
+                f"KDIR={kernel.dir}/build", *(["ARCH=um"] if kernel.is_um else []))
     return f"{tree}/kmod/{name}.ko"
 
 

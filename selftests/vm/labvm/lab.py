@@ -10,6 +10,7 @@ import time
 
 from . import LabError, build, checks, ivshmem
 from .link import Gone, OutOfTime, Terminal, to_our_output
+from .um import UserMode
 from .vm import Vm
 
 HOST, DPU = "1", "2"  # last byte of their addresses
@@ -134,7 +135,8 @@ class Lab:
         return []
 
     def add_vm(self, name, kernel, settings, devices=()):
-        vm = Vm(name, self.dir, kernel, self.options, self.agent)
+        kind = UserMode if kernel.is_um else Vm
+        vm = kind(name, self.dir, kernel, self.options, self.agent)
         self.vms.append(vm)
         vm.start(settings, devices)
         return vm

@@ -13,7 +13,7 @@ import tty
 
 from . import LabError
 
-START, STDIN, WINSIZE, STDOUT, STDERR, EXIT = range(1, 7)
+START, STDIN, WINSIZE, STDOUT, STDERR, EXIT, READY = range(1, 8)
 HEAD = struct.Struct("<II")
 
 
@@ -28,10 +28,18 @@ class OutOfTime(Exception):
 class Link:
     """One serial port of a VM: one command at a time."""
 
-    def __init__(self, path):
-        self.path = path
-        self.sock = socket.socket(socket.AF_UNIX)
-        self.sock.connect(path)
+    def __init__(self, sock):
+        self.sock = sock
+
+    @classmethod
+    def to(cls, path):
+        sock = socket.socket(socket.AF_UNIX)
+        try:
+            sock.connect(path)
+        except OSError:
+            sock.close()
+            raise
+        return cls(sock)
 
     def close(self):
         self.sock.close()
@@ -56,6 +64,11 @@ class Link:
                 raise Gone("connection closed")
             data += piece
         return data
+
+    def await_ready(self, timeout):
+        kind, _ = HEAD.unpack(self.receive(HEAD.size, time.monotonic() + timeout))
+        if kind != READY:
+            raise Gone(f"frame {kind} instead of READY")
 
     def start(self, argv, cwd, env, size=""):
         words = [size or "-", cwd, *(f"{k}={v}" for k, v in env.items()), "", *argv]

@@ -43,19 +43,21 @@ class Vm:
     def kernel_arguments(self, settings):
         # norandmaps: QEMU translates a library again for each address it is loaded at, which
         # makes a process take twice as long to start.
-        words = ["console=ttyS0", "panic=-1", "oops=panic", "nokaslr", "norandmaps", "tsc=reliable",
-                 "no_timer_check", "audit=0", "random.trust_cpu=on", "log_buf_len=4M",
-                 "printk.devkmsg=on", "ignore_loglevel" if self.options.verbose else "quiet loglevel=5",
+        words = [*self.machine_arguments(), "panic=-1", "oops=panic", "norandmaps", "audit=0",
+                 "log_buf_len=4M", "printk.devkmsg=on",
+                 "ignore_loglevel" if self.options.verbose else "quiet loglevel=5",
                  "brd.rd_nr=1", f"brd.rd_size={settings.get('srv', 0) * 1024}"]
-        if not self.kernel.is_debug:
-            words.append("mitigations=off")
         settings = {"name": self.name, "agent": self.agent, "setup": f"{VM_DIR}/guest/setup",
                     "build": BUILD, **settings}
         if self.kernel.modules:
             settings["modules"] = self.kernel.modules
         if self.options.results:
-            settings["results"] = "1"
+            settings["results"] = os.path.realpath(self.options.results)
         return " ".join(words + [f"lab.{k}={v}" for k, v in settings.items()])
+
+    def machine_arguments(self):
+        words = ["console=ttyS0", "nokaslr", "tsc=reliable", "no_timer_check", "random.trust_cpu=on"]
+        return words if self.kernel.is_debug else [*words, "mitigations=off"]
 
     def share(self, tag, path, more=""):
         return ["-fsdev", f"local,id={tag},path={path},security_model=none,multidevs=remap{more}",
@@ -88,11 +90,13 @@ class Vm:
 
     def start(self, settings, devices=()):
         with open(f"{self.dir}/{self.name}.qemu", "wb") as log:
-            self.proc = subprocess.Popen(
-                self.command_line(settings, list(devices)), stdin=subprocess.DEVNULL, stdout=log,
-                stderr=log, start_new_session=True, preexec_fn=die_with_parent)
+            self.spawn(self.command_line(settings, list(devices)), log)
         if self.options.verbose:
             threading.Thread(target=self.show_console, daemon=True).start()
+
+    def spawn(self, argv, log, **more):
+        self.proc = subprocess.Popen(argv, stdin=subprocess.DEVNULL, stdout=log, stderr=log,
+                                     start_new_session=True, preexec_fn=die_with_parent, **more)
 
     def show_console(self):
         while not os.path.exists(self.console):
@@ -110,11 +114,14 @@ class Vm:
             if self.proc.poll() is not None:
                 raise LabError(f"{self.name}: QEMU ended\n{self.tail()}")
             try:
-                self.links.append(Link(self.port(len(self.links))))
+                self.links.append(Link.to(self.port(len(self.links))))
             except OSError as e:
                 if time.monotonic() > end:
                     raise LabError(f"{self.name}: {e}\n{self.tail()}") from e
                 time.sleep(0.05)
+        self.await_agent()
+
+    def await_agent(self):
         try:
             self.links[0].shell("true", BOOT_TIMEOUT)
         except (Gone, OutOfTime) as e:
