@@ -448,7 +448,11 @@ void Conn::enqueue(Bytes header, Bytes body, Payload payload) {
 }
 
 void Conn::flush() {
-  if (!closing_ && !queue_.empty() && !wire_->sending())
+  if (closing_ || queue_.empty())
+    return;
+  if (wire_->sending())
+    wire_->hurry();
+  else
     wire_->send(queue_);
 }
 

@@ -47,6 +47,7 @@ class EpollRing final : public Ring {
     const ssize_t sent = ::sendmsg(fd, &message, MSG_NOSIGNAL | MSG_DONTWAIT);
     done_.push_back({&op, sent < 0 ? -errno : static_cast<int>(sent)});
   }
+  void hurry() override {}  // it is told of in any case
   void splice(int pipe, int fd, size_t len, RingOp& op) override {
     start(fd, Direction::out, {.kind = Kind::splice, .op = &op, .pipe = pipe, .len = len});
   }

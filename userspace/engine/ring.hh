@@ -24,6 +24,7 @@ struct Completion {
 struct RingOp {
   void (*done)(void* self, const Completion& completion) = nullptr;
   void* self = nullptr;
+  bool quiet = false;  // the ring's: only its failure will be told
 };
 
 enum class Io : uint8_t { automatic, uring, epoll };
@@ -54,9 +55,11 @@ class Ring {
   virtual void recv_into(int fd, std::span<std::byte> to, bool all, RingOp& op) = 0;
   // @more: other bytes follow at once.
   virtual void sendmsg(int fd, const msghdr& message, bool more, RingOp& op) = 0;
-  // As much as there is room for, or EAGAIN: never waits for the peer, and mostly completes as soon
-  // as it is submitted.
+  // As much as there is room for, or EAGAIN: never waits for the peer. Having gone well is no
+  // reason to wake up: that is told with whatever completes next, before it.
   virtual void send_now(int fd, const msghdr& message, RingOp& op) = 0;
+  // Something waits for a send_now(): the next run() tells of it without waiting.
+  virtual void hurry() = 0;
   // Up to @len bytes from a pipe to a socket.
   virtual void splice(int pipe, int fd, size_t len, RingOp& op) = 0;
   virtual void read(int fd, std::span<std::byte> to, RingOp& op) = 0;

@@ -5,6 +5,8 @@
 #include <sys/mman.h>
 
 #include <array>
+#include <utility>
+#include <vector>
 
 #include "engine/ring.hh"
 #include "lib/unique_fd.hh"
@@ -18,6 +20,11 @@ size_t ring_bytes(unsigned buffers) {
   return buffers * sizeof(io_uring_buf);
 }
 
+RingOp* op_of(uint64_t data) {
+  // NOLINTNEXTLINE(performance-no-int-to-ptr): as it was given to the kernel
+  return reinterpret_cast<RingOp*>(static_cast<uintptr_t>(data));
+}
+
 class Uring final : public Ring {
  public:
   ~Uring() override;
@@ -29,6 +36,7 @@ class Uring final : public Ring {
   void recv_into(int fd, std::span<std::byte> to, bool all, RingOp& op) override;
   void sendmsg(int fd, const msghdr& message, bool more, RingOp& op) override;
   void send_now(int fd, const msghdr& message, RingOp& op) override;
+  void hurry() override { hurry_ = !quiet_.empty(); }
   void splice(int pipe, int fd, size_t len, RingOp& op) override;
   void read(int fd, std::span<std::byte> to, RingOp& op) override;
   void timeout(unsigned seconds, RingOp& op) override;
@@ -47,6 +55,7 @@ class Uring final : public Ring {
   bool probe_multishot();
   io_uring_sqe* sqe(RingOp* op);
   Status submitted(int ret);
+  void complete_quiet();
   bool complete_all();
   void complete(uint64_t data, int result, unsigned flags);
 
@@ -55,7 +64,12 @@ class Uring final : public Ring {
   std::unique_ptr<BufRing> buf_ring_;
   bool multishot_ = false;
   unsigned flags_ = 0;
-  unsigned immediate_ = 0;  // of what is to be submitted, so many complete with that
+  struct Quiet {
+    RingOp* op;
+    int len;
+  };
+  std::vector<Quiet> quiet_;  // they complete when they are submitted
+  bool hurry_ = false;
 };
 
 // Buffers that the kernel picks from when bytes arrive.
@@ -200,7 +214,6 @@ io_uring_sqe* Uring::sqe(RingOp* op) {
     io_uring_submit(ring_.get());
     if (flags_ & IORING_SETUP_SQPOLL)
       io_uring_sqring_wait(ring_.get());
-    immediate_ = 0;  // their completions are there already
     entry = io_uring_get_sqe(ring_.get());
   }
   io_uring_prep_nop(entry);
@@ -248,10 +261,19 @@ void Uring::sendmsg(int fd, const msghdr& message, bool more, RingOp& op) {
 
 void Uring::send_now(int fd, const msghdr& message, RingOp& op) {
   io_uring_sqe* entry = sqe(&op);
-  io_uring_prep_sendmsg(entry, fd, &message, MSG_NOSIGNAL | MSG_DONTWAIT);
+  const bool quiet = !(flags_ & IORING_SETUP_SQPOLL) && (ring_->features & IORING_FEAT_CQE_SKIP);
+  // With MSG_WAITALL less than all is a failure, which is told.
+  const unsigned flags = MSG_NOSIGNAL | MSG_DONTWAIT | (quiet ? MSG_WAITALL : 0);
+  io_uring_prep_sendmsg(entry, fd, &message, flags);
   io_uring_sqe_set_data(entry, &op);
-  if (!(flags_ & IORING_SETUP_SQPOLL))
-    immediate_++;
+  if (!quiet)
+    return;
+  entry->flags |= IOSQE_CQE_SKIP_SUCCESS;
+  op.quiet = true;
+  size_t len = 0;
+  for (size_t i = 0; i < message.msg_iovlen; i++)
+    len += message.msg_iov[i].iov_len;
+  quiet_.push_back({&op, static_cast<int>(len)});
 }
 
 void Uring::splice(int pipe, int fd, size_t len, RingOp& op) {
@@ -291,8 +313,7 @@ void Uring::recycle(int id) {
 }
 
 void Uring::complete(uint64_t data, int result, unsigned flags) {
-  // NOLINTNEXTLINE(performance-no-int-to-ptr): as it was given to the kernel
-  auto* op = reinterpret_cast<RingOp*>(static_cast<uintptr_t>(data));
+  RingOp* op = op_of(data);
   if (!op)
     return;  // of a cancellation: the cancelled operation completes itself
   Completion completion;
@@ -317,25 +338,34 @@ bool Uring::complete_all() {
   return any;
 }
 
+// Those that were submitted and of which no failure is told went well.
+void Uring::complete_quiet() {
+  if (quiet_.empty() || io_uring_sq_ready(ring_.get()) > 0 || io_uring_cq_has_overflow(ring_.get()))
+    return;
+  unsigned head = 0;
+  io_uring_cqe* told = nullptr;
+  io_uring_for_each_cqe(ring_.get(), head, told) {
+    if (told->user_data)
+      op_of(told->user_data)->quiet = false;
+  }
+  for (const Quiet& sent : std::exchange(quiet_, {}))
+    if (std::exchange(sent.op->quiet, false))
+      sent.op->done(sent.op->self, {.result = sent.len});
+}
+
 // Gets what came and tells whether the ring still works.
 Status Uring::submitted(int ret) {
-  if (ret >= 0 || ret == -ETIME)
-    immediate_ = 0;
-  else if (ret != -EINTR && ret != -EBUSY && ret != -EAGAIN)
+  if (ret < 0 && ret != -EINTR && ret != -EBUSY && ret != -EAGAIN)
     return Status::error(-ret);
+  complete_quiet();
   complete_all();
   return {};
 }
 
-// What completes at once is nothing to wake up for, unless it found no room: then nothing else may
-// ever come, hence the bound.
 Status Uring::run() {
-  if (immediate_ == 0 || !(ring_->features & IORING_FEAT_EXT_ARG))
-    return submitted(io_uring_submit_and_wait(ring_.get(), 1));
-  __kernel_timespec bound{.tv_sec = 0, .tv_nsec = 1'000'000};
-  io_uring_cqe* first = nullptr;
-  return submitted(
-      io_uring_submit_and_wait_timeout(ring_.get(), &first, 1 + immediate_, &bound, nullptr));
+  if (std::exchange(hurry_, false))
+    return submitted(io_uring_submit(ring_.get()));
+  return submitted(io_uring_submit_and_wait(ring_.get(), 1));
 }
 
 // No system call when there is nothing: the kernel sets a flag when it has something to say.

@@ -21,6 +21,7 @@ class SocketWire final : public Wire {
   void stop_receiving() override;
   void send(std::vector<Payload>& queue) override;
   bool sending() const override { return tx_armed_; }
+  void hurry() override { ring_.hurry(); }
   void close() override;
   bool idle() const override { return !rx_armed_ && !tx_armed_; }
 
