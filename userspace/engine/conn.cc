@@ -59,6 +59,7 @@ void Conn::drain() {
   draining_ = true;
   worker_.keep_time();
   wire_->stop_receiving();
+  flush();
   settle();
 }
 
@@ -448,12 +449,12 @@ void Conn::enqueue(Bytes header, Bytes body, Payload payload) {
 }
 
 void Conn::flush() {
-  if (closing_ || queue_.empty())
+  if (closing_)
     return;
-  if (wire_->sending())
-    wire_->hurry();
-  else
+  if (!queue_.empty() && !wire_->sending())
     wire_->send(queue_);
+  if (wire_->sending() && (!queue_.empty() || paused_ || draining_ || close_when_sent_))
+    wire_->hurry();
 }
 
 void Conn::send_done() {

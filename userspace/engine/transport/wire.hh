@@ -24,7 +24,7 @@ class Wire {
   // Sends all of @queue, which is empty then. Not while it is sending().
   virtual void send(std::vector<Payload>& queue) = 0;
   virtual bool sending() const = 0;
-  // More is waiting for send_done().
+  // Something is waiting for send_done().
   virtual void hurry() = 0;
   // Ends both directions, soon.
   virtual void close() = 0;
