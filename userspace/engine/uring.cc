@@ -36,7 +36,7 @@ class Uring final : public Ring {
   void recv_into(int fd, std::span<std::byte> to, bool all, RingOp& op) override;
   void sendmsg(int fd, const msghdr& message, bool more, RingOp& op) override;
   void send_now(int fd, const msghdr& message, RingOp& op) override;
-  void hurry() override { hurry_ = !quiet_.empty(); }
+  void hurry() override { hurry_ |= !quiet_.empty(); }
   void splice(int pipe, int fd, size_t len, RingOp& op) override;
   void read(int fd, std::span<std::byte> to, RingOp& op) override;
   void timeout(unsigned seconds, RingOp& op) override;
@@ -261,8 +261,9 @@ void Uring::sendmsg(int fd, const msghdr& message, bool more, RingOp& op) {
 
 void Uring::send_now(int fd, const msghdr& message, RingOp& op) {
   io_uring_sqe* entry = sqe(&op);
-  const bool quiet = !(flags_ & IORING_SETUP_SQPOLL) && (ring_->features & IORING_FEAT_CQE_SKIP);
-  // With MSG_WAITALL less than all is a failure, which is told.
+  // With MSG_WAITALL less than all is a failure, which is told: with the count of what went from
+  // 6.1 on, where this flag of the ring appeared.
+  const bool quiet = (flags_ & IORING_SETUP_DEFER_TASKRUN) != 0;
   const unsigned flags = MSG_NOSIGNAL | MSG_DONTWAIT | (quiet ? MSG_WAITALL : 0);
   io_uring_prep_sendmsg(entry, fd, &message, flags);
   io_uring_sqe_set_data(entry, &op);
@@ -316,6 +317,8 @@ void Uring::complete(uint64_t data, int result, unsigned flags) {
   RingOp* op = op_of(data);
   if (!op)
     return;  // of a cancellation: the cancelled operation completes itself
+  if (std::exchange(op->quiet, false))  // it failed before anybody looked
+    std::erase_if(quiet_, [op](const Quiet& sent) { return sent.op == op; });
   Completion completion;
   completion.result = result;
   completion.more = (flags & IORING_CQE_F_MORE) != 0;
@@ -342,6 +345,7 @@ bool Uring::complete_all() {
 void Uring::complete_quiet() {
   if (quiet_.empty() || io_uring_sq_ready(ring_.get()) > 0 || io_uring_cq_has_overflow(ring_.get()))
     return;
+  hurry_ = false;
   unsigned head = 0;
   io_uring_cqe* told = nullptr;
   io_uring_for_each_cqe(ring_.get(), head, told) {
@@ -363,7 +367,7 @@ Status Uring::submitted(int ret) {
 }
 
 Status Uring::run() {
-  if (std::exchange(hurry_, false))
+  if (hurry_)
     return submitted(io_uring_submit(ring_.get()));
   return submitted(io_uring_submit_and_wait(ring_.get(), 1));
 }

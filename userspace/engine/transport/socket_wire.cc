@@ -137,6 +137,8 @@ void SocketWire::on_send(const Completion& completion) {
 
 void SocketWire::close() {
   shutdown(fd_.get(), SHUT_RDWR);  // ends what the ring does with it
+  if (tx_armed_)
+    ring_.hurry();
   if (rx_armed_)
     ring_.cancel(rx_op_);
 }
