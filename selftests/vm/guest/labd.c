@@ -8,8 +8,8 @@
  * A link is a serial port (of virtio, or of user-mode Linux) to the machine that
  * runs the VM, or a TCP connection of another VM. It carries frames: struct head and its bytes. The
  * caller sends START, then STDIN (of no bytes at the end of input); the server
- * answers STDOUT and STDERR, at last EXIT. (A port that is a terminal says READY
- * first: what comes before it is raw would be edited.) A serial link then takes the next
+ * answers STDOUT and STDERR, at last EXIT. On a port that is a terminal the
+ * server says READY once it is in raw mode; the caller waits for that. A serial link then takes the next
  * command; a TCP link is for one. A caller that goes away takes its command
  * with it.
  */

@@ -10,6 +10,7 @@ from . import LabError
 VM_DIR = os.path.dirname(os.path.dirname(os.path.realpath(__file__)))
 REPO = os.path.dirname(os.path.dirname(VM_DIR))
 BUILD = f"{REPO}/build"
+CACHE = os.environ.get("QTFS_CACHE", "/var/cache/qtfs-lab")
 NO_BUILD = os.environ.get("LAB_NO_BUILD") == "1"
 
 

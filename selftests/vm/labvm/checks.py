@@ -21,7 +21,8 @@ cat kmemleak
 """
 LEAK_SETTLE = "sleep 5\n"
 SYMBOLS = r"grep ' [tT] .*\[qtfs\]$' /proc/kallsyms"
-LEAK_OURS = re.compile(r"qtfs|^\s+0x[a-f0-9]{16}$", re.M)
+# By its name, or an address that has none any more.
+LEAK_OURS = re.compile(r"qtfs|^\s+0x[a-f0-9]{8,16}$", re.M)
 
 UNLOAD = r"""
 for try in 1 2 3; do
@@ -101,4 +102,4 @@ def name_addresses(report, names):
         address = int(match[0], 16)
         below = [n for a, n in names if a <= address]
         return f"{match[0]} {below[-1]} [qtfs]" if below else match[0]
-    return re.sub(r"0x[a-f0-9]{16}$", name, report, flags=re.M)
+    return re.sub(r"0x[a-f0-9]{8,16}$", name, report, flags=re.M)

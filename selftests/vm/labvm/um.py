@@ -9,17 +9,29 @@ import os
 import socket
 
 from . import LabError
-from .build import BUILD
+from .build import CACHE
 from .link import Gone, Link, OutOfTime
 from .vm import BOOT_TIMEOUT, PORTS, Vm
+
+# Its root may read this machine's files, and write to none but those of this run: $1, and $2 if it
+# is not empty. Each file that it has open takes a descriptor here.
+CONFINED = """
+for dir in "$1" ${2:+"$2"}; do
+	mount --bind "$dir" "$dir" || exit
+done
+mount -o remount,bind,ro / || exit
+ulimit -c 0
+ulimit -n "$(ulimit -H -n)"
+shift 2
+exec "$@"
+"""
 
 
 def claim_processor():
     """(a processor that no other such machine has, what keeps it), or any and None."""
-    os.makedirs(BUILD, exist_ok=True)
     processors = sorted(os.sched_getaffinity(0))
     for n in processors:
-        lock = open(f"{BUILD}/.processor-{n}.lock", "w", encoding="ascii")
+        lock = open(f"{CACHE}/processor-{n}.lock", "w", encoding="ascii")
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
             return n, lock
@@ -35,15 +47,23 @@ class UserMode(Vm):
         pairs = [socket.socketpair() for _ in range(PORTS)]
         self.links = [Link(ours) for ours, _ in pairs]
         self.theirs = [theirs for _, theirs in pairs]
+        self.results = os.path.realpath(self.options.results) if self.options.results else ""
+        if any(c.isspace() for c in self.results):
+            raise LabError(f"--results: '{self.results}' cannot be told to a kernel")
 
     def machine_arguments(self):
         ports = [f"ssl{i}=fd:{s.fileno()}" for i, s in enumerate(self.theirs)]
-        return ["console=tty0", "stderr=1", "con0=null,fd:1", "con=null", "ssl=null", *ports]
+        return ["console=tty0", "stderr=1", "con0=null,fd:1", "con=null", "ssl=null", *ports,
+                f"uml_dir={self.dir}"]
 
     def command_line(self, settings, devices):
-        return [f"{self.kernel.dir}/vmlinux", f"mem={self.options.memory}M",
-                f"initrd={self.kernel.dir}/initrd.gz",
-                *self.kernel_arguments({**settings, "hostfs": "1"}).split()]
+        settings = {**settings, "hostfs": "1"}
+        if self.results:
+            settings["hostfs_results"] = self.results
+        return ["unshare", "--mount", "--propagation", "private",
+                "sh", "-c", CONFINED, "sh", self.dir, self.results,
+                f"{self.kernel.dir}/vmlinux", f"mem={self.options.memory}M",
+                f"initrd={self.kernel.dir}/initrd.gz", *self.kernel_arguments(settings).split()]
 
     def spawn(self, argv, log, **more):
         # Each system call of the machine switches between two of its processes: on one processor
