@@ -343,9 +343,11 @@ bool Uring::complete_all() {
 
 // Those that were submitted and of which no failure is told went well.
 void Uring::complete_quiet() {
-  if (quiet_.empty() || io_uring_sq_ready(ring_.get()) > 0 || io_uring_cq_has_overflow(ring_.get()))
+  if (io_uring_sq_ready(ring_.get()) > 0 || io_uring_cq_has_overflow(ring_.get()))
     return;
   hurry_ = false;
+  if (quiet_.empty())
+    return;
   unsigned head = 0;
   io_uring_cqe* told = nullptr;
   io_uring_for_each_cqe(ring_.get(), head, told) {
