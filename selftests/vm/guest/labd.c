@@ -6,12 +6,14 @@
  *   on-host COMMAND...		(another name of labd) run COMMAND on the host
  *
  * A link is a serial port (of virtio, or of user-mode Linux) to the machine that
- * runs the VM, or a TCP connection of another VM. It carries frames: struct head and its bytes. The
- * caller sends START, then STDIN (of no bytes at the end of input); the server
- * answers STDOUT and STDERR, at last EXIT. On a port that is a terminal the
- * server says READY once it is in raw mode; the caller waits for that. A serial link then takes the next
- * command; a TCP link is for one. A caller that goes away takes its command
- * with it.
+ * runs the VM, or a TCP connection of another VM. It carries frames: struct head
+ * and its bytes. The caller sends START, then STDIN (of no bytes at the end of
+ * input); the server answers STDOUT and STDERR, at last EXIT. A serial link then
+ * takes the next command; a TCP link is for one. A caller that goes away takes
+ * its command with it.
+ *
+ * On a port that is a terminal the server first says READY, once it is in raw
+ * mode; the caller waits for that.
  */
 #define _GNU_SOURCE
 #include <arpa/inet.h>
