@@ -4,12 +4,10 @@
 Its kernel runs as fast as any program, so one with KASAN and lockdep is several times as fast as
 the same in an emulation.
 """
-import fcntl
 import os
 import socket
 
 from . import LabError
-from .build import CACHE
 from .link import Gone, Link, OutOfTime
 from .vm import BOOT_TIMEOUT, PORTS, Vm
 
@@ -27,19 +25,6 @@ exec "$@"
 """
 
 
-def claim_processor():
-    """(a processor that no other such machine has, what keeps it), or any and None."""
-    processors = sorted(os.sched_getaffinity(0))
-    for n in processors:
-        lock = open(f"{CACHE}/processor-{n}.lock", "w", encoding="ascii")
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            return n, lock
-        except BlockingIOError:
-            lock.close()
-    return processors[-1], None
-
-
 def memory_dir(run_dir, mebibytes):
     """Where the machine's memory can be a file that is executed: /dev/shm, or else slower."""
     try:
@@ -53,7 +38,6 @@ def memory_dir(run_dir, mebibytes):
 class UserMode(Vm):
     def __init__(self, *args):
         super().__init__(*args)
-        self.processor, self.lock = claim_processor()
         pairs = [socket.socketpair() for _ in range(PORTS)]
         self.links = [Link(ours) for ours, _ in pairs]
         self.theirs = [theirs for _, theirs in pairs]
@@ -76,13 +60,10 @@ class UserMode(Vm):
                 f"initrd={self.kernel.dir}/initrd.gz", *self.kernel_arguments(settings).split()]
 
     def spawn(self, argv, log, **more):
-        # Each system call of the machine switches between two of its processes: on one processor
-        # that is five times as fast as on two, where either has to wake up the other's.
         with open(self.console, "wb") as console:
             super().spawn(argv, console, pass_fds=[s.fileno() for s in self.theirs],
                           env={**os.environ, "TMPDIR": memory_dir(self.dir, self.options.memory)},
                           **more)
-        os.sched_setaffinity(self.proc.pid, {self.processor})
         for sock in self.theirs:
             sock.close()
 
@@ -93,8 +74,3 @@ class UserMode(Vm):
         except (Gone, OutOfTime) as e:
             raise LabError(f"{self.name} did not boot\n{self.tail()}") from e
         self.await_agent()
-
-    def stop(self):
-        super().stop()
-        if self.lock:
-            self.lock.close()

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0
 """One virtual machine: QEMU in software emulation, this machine's / as its root."""
 import ctypes
+import fcntl
 import os
 import signal
 import subprocess
@@ -8,7 +9,7 @@ import threading
 import time
 
 from . import LabError
-from .build import BUILD, VM_DIR
+from .build import BUILD, CACHE, VM_DIR
 from .link import Gone, Link, OutOfTime
 
 PORTS = 2  # of the agent: one for the command, one to look around meanwhile
@@ -32,6 +33,19 @@ def die_with_parent():
     ctypes.CDLL(None).prctl(1, signal.SIGKILL)  # PR_SET_PDEATHSIG
 
 
+def claim_processor():
+    """(a processor that no other machine of a lab has, what keeps it), or any and None."""
+    processors = sorted(os.sched_getaffinity(0))
+    for n in processors:
+        lock = open(f"{CACHE}/processor-{n}.lock", "w", encoding="ascii")
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            return n, lock
+        except BlockingIOError:
+            lock.close()
+    return processors[-1], None
+
+
 class Vm:
     def __init__(self, name, run_dir, kernel, options, agent):
         self.name, self.dir, self.kernel, self.options = name, run_dir, kernel, options
@@ -39,6 +53,7 @@ class Vm:
         self.console = f"{run_dir}/{name}.console"
         self.proc = None
         self.links = []
+        self.processor, self.lock = claim_processor() if options.smp == 1 else (None, None)
 
     def kernel_arguments(self, settings):
         # norandmaps: QEMU translates a library again for each address it is loaded at, which
@@ -96,7 +111,14 @@ class Vm:
 
     def spawn(self, argv, log, **more):
         self.proc = subprocess.Popen(argv, stdin=subprocess.DEVNULL, stdout=log, stderr=log,
-                                     start_new_session=True, preexec_fn=die_with_parent, **more)
+                                     start_new_session=True, preexec_fn=self.before_exec, **more)
+
+    def before_exec(self):
+        die_with_parent()
+        # A machine's threads or processes take turns. Where they do so on two processors, each
+        # has to wake up the other's, which takes much longer than what they have to do.
+        if self.processor is not None:
+            os.sched_setaffinity(0, {self.processor})
 
     def show_console(self):
         while not os.path.exists(self.console):
@@ -148,3 +170,5 @@ class Vm:
             self.proc.wait()
         for link in self.links:
             link.close()
+        if self.lock:
+            self.lock.close()
