@@ -90,6 +90,22 @@ begin "calls that were cut short count"
 expect_ok sh -c "[ \$(qtinfo --json stats $MNT | jq .cancels) -gt 0 ]"
 expect_output 0 sh -c "qtinfo --json stats $MNT | jq .protocol_errors"
 
+begin "what a killed caller waited for at the server ends there too"
+# How often the engine has interrupted a call of its own.
+cancelled() {
+	on_host "kill -USR1 \$(cat /run/qtfs-engine.pid); sleep 0.3
+		sed -n 's/.* cancelled=\([0-9]*\).*/\1/p' /run/qtfs-engine.log | tail -n 1"
+}
+one_more() {
+	[ "$(cancelled)" -gt "$before" ]
+}
+before=$(cancelled)
+cat "$MNT/proc/kmsg" >/dev/null &
+reader=$!
+expect_waiting $reader
+kill -KILL $reader
+wait_until 10 one_more || fail "it still reads /proc/kmsg"
+
 begin "nothing is under way, nothing waits to be sent"
 idle() {
 	[ "$(qtinfo --json mounts | jq '[.. | .in_flight?, .inflight? | numbers] | add // 0')" = 0 ]
