@@ -132,7 +132,7 @@ size_t Conn::feed_bulk(Bytes bytes) {
   bulk_.append(bytes.first(used));
   if (bulk_.size() == expected_) {
     Buffer whole = std::exchange(bulk_, Buffer());
-    frame(whole.bytes(), &whole);
+    frame(header_, whole.bytes(), &whole);
     if (whole)
       worker_.context().buffers.give(std::move(whole));
   }
@@ -151,7 +151,7 @@ size_t Conn::feed_partial(Bytes bytes) {
     if (const char* wrong = parse_header(start.bytes(), handshake_.io_max(), header))
       violated(wrong);
     else if (header.len == start.size())
-      frame(start.bytes(), nullptr);
+      frame(header, start.bytes(), nullptr);
     else
       begin_frame(header, start.bytes());
     worker_.context().buffers.give(std::move(start));
@@ -161,7 +161,7 @@ size_t Conn::feed_partial(Bytes bytes) {
   partial_.append(bytes.first(used));
   if (partial_.size() == expected_) {
     Buffer whole = std::exchange(partial_, Buffer());
-    frame(whole.bytes(), nullptr);
+    frame(header_, whole.bytes(), nullptr);
     worker_.context().buffers.give(std::move(whole));
   }
   return used;
@@ -186,7 +186,7 @@ size_t Conn::feed_fresh(Bytes bytes) {
     return bytes.size();
   }
   if (bytes.size() >= header.len) {
-    frame(bytes.first(header.len), nullptr);
+    frame(header, bytes.first(header.len), nullptr);
     return header.len;
   }
   begin_frame(header, bytes);
@@ -196,6 +196,7 @@ size_t Conn::feed_fresh(Bytes bytes) {
 // The beginning of a frame whose rest is still to come; its lengths were checked.
 bool Conn::begin_frame(const FrameHeader& header, Bytes start) {
   expected_ = header.len;
+  header_ = header;
   const bool big = header.payload() >= bulk_min;
   // The payload of a big frame is page aligned.
   const size_t before = header.len - header.payload();
@@ -244,10 +245,7 @@ bool Conn::admit(const FrameHeader& header, const OpInfo& info) {
   return !wrong;
 }
 
-void Conn::frame(Bytes bytes, Buffer* owned) {
-  FrameHeader header;
-  if (const char* wrong = parse_header(bytes, handshake_.io_max(), header))
-    return violated(wrong);
+void Conn::frame(const FrameHeader& header, Bytes bytes, Buffer* owned) {
   const OpInfo& info = op_info(header.op);
   if (!admit(header, info))
     return;

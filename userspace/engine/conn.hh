@@ -64,7 +64,7 @@ class Conn {
   size_t feed_partial(Bytes bytes);
   size_t feed_fresh(Bytes bytes);
   bool begin_frame(const FrameHeader& header, Bytes start);
-  void frame(Bytes bytes, Buffer* owned);
+  void frame(const FrameHeader& header, Bytes bytes, Buffer* owned);
   bool admit(const FrameHeader& header, const OpInfo& info);
   void execute(Call& call, Bytes bytes, Buffer* owned);
   void defer(Call& call, Bytes bytes, Buffer* owned);
@@ -90,6 +90,7 @@ class Conn {
   Buffer partial_;               // beginning of a small frame
   Buffer bulk_;                  // of a big one
   size_t expected_ = 0;          // length of the frame in partial_ or bulk_, 0 before it is known
+  FrameHeader header_;           // of that frame, then
   std::vector<std::byte> held_;  // came while paused
 
   std::vector<Payload> queue_;

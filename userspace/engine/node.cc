@@ -147,7 +147,7 @@ void NodeTable::drop_fd(Shard& shard, Node& node) {
 Result<Ref<NodeFd>> NodeTable::fd(Node& node, Context& context, unsigned depth) {
   if (depth > reopen_depth)
     return Status::error(ESTALE);
-  const unsigned index = shard_index(node.key);
+  const unsigned index = shard_index(node.id);
   Shard& shard = shards_[index];
   std::vector<std::byte> handle;
   Ref<Node> parent;

@@ -148,7 +148,9 @@ class NodeTable {
     uint64_t next = 1;
   };
 
-  Shard& shard_of(uint64_t id) { return shards_[id & (shard_count - 1)]; }
+  // An id's lowest bits are those of its key's hash.
+  static unsigned shard_index(uint64_t id) { return id & (shard_count - 1); }
+  Shard& shard_of(uint64_t id) { return shards_[shard_index(id)]; }
   static unsigned shard_index(const NodeKey& key) { return key.hash() & (shard_count - 1); }
   void install(Shard& shard, Node& node, Ref<NodeFd> fd);
   void drop_fd(Shard& shard, Node& node);
