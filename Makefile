@@ -35,7 +35,7 @@ help:
 	@echo 'demo        two virtual machines show what it does'
 	@echo 'shell       a prompt on the client of two such machines'
 	@echo 'check       every test; GROUPS="dir file" for some of them'
-	@echo 'bench       measurements against local files and NFS'
+	@echo 'bench       measurements against local files, NFS and a bare server'
 	@echo 'lint        what can be found without running anything'
 	@echo 'install     DKMS source, programs, manual pages (DESTDIR, PREFIX)'
 	@echo 'uninstall   the reverse'
@@ -78,6 +78,7 @@ lint: packages
 
 bench: packages
 	@selftests/bench/run
+	@selftests/bench/native
 
 packages:
 	@scripts/install-packages

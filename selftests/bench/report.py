@@ -2,7 +2,12 @@
 """What the measurements of one run say: as tables and as a plot."""
 import html
 import math
+import os
+import re
 import statistics
+import subprocess
+
+REPO = os.path.dirname(os.path.dirname(os.path.dirname(os.path.realpath(__file__))))
 
 # Operation, in words, and what its time should be at most, as a part of NFS's.
 ROWS = [
@@ -28,6 +33,36 @@ WIDTH, ROW, TOP, LEFT, RIGHT = 860, 30, 64, 290, 80
 LOW, HIGH = 0.1, 20.0
 TICKS = (0.1, 0.2, 0.5, 1, 2, 5, 10, 20)
 BETTER, WORSE, INK, FAINT = "#2b7a78", "#c4622d", "#222", "#bbb"
+
+
+def output_of(*command):
+    return subprocess.run(command, cwd=REPO, stdout=subprocess.PIPE, text=True,
+                          check=True).stdout.strip()
+
+
+def processor():
+    with open("/proc/cpuinfo", encoding="ascii") as f:
+        names = re.findall(r"^model name\s*: (.*)$", f.read(), re.M)
+    return f"{len(names)} × {names[0]}" if names else "unknown"
+
+
+def commit():
+    head = output_of("git", "rev-parse", "--short=12", "HEAD")
+    changed = output_of("git", "status", "--porcelain", "--untracked-files=no", "--", "kmod",
+                        "include", "userspace")
+    return head + (" with changes" if changed else "")
+
+
+def replace_section(page, name, text):
+    """Puts @text between the marks @name and "end" of a page."""
+    with open(page, encoding="utf-8") as f:
+        old = f.read()
+    new, count = re.subn(rf"(<!-- {name} -->\n).*?(<!-- end -->\n)",
+                         lambda m: f"{m[1]}\n{text}\n{m[2]}", old, flags=re.S)
+    if count != 1:
+        raise SystemExit(f"bench: no marks {name!r} in {page}")
+    with open(page, "w", encoding="utf-8") as f:
+        f.write(new)
 
 
 def spread(values):

@@ -4,17 +4,15 @@
 
 #include <fcntl.h>
 #include <gtest/gtest.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include <cstdlib>
-#include <filesystem>
-#include <fstream>
 #include <memory>
 #include <string>
 
 #include "engine/engine.hh"
 #include "lib/client.hh"
+#include "tests/temp_dir.hh"
 
 namespace qtfs {
 
@@ -24,34 +22,6 @@ inline uint64_t id_of(const qtfs_wire_entry& entry) {
 inline uint64_t id_of(const qtfs_wire_opened& opened) {
   return le64toh(opened.open);
 }
-
-class TempDir {
- public:
-  TempDir() {
-    // Below /var/tmp: a real filesystem, unlike /tmp on many machines.
-    std::string name = "/var/tmp/qtfs-test-XXXXXX";
-    path_ = mkdtemp(name.data());
-    chmod(path_.c_str(), 0755);
-  }
-  ~TempDir() {
-    std::error_code ignored;
-    std::filesystem::remove_all(path_, ignored);
-  }
-  TempDir(const TempDir&) = delete;
-  TempDir& operator=(const TempDir&) = delete;
-  const std::string& path() const { return path_; }
-  std::string path(const std::string& name) const { return path_ + "/" + name; }
-  void write(const std::string& name, std::string_view text) const {
-    std::ofstream(path(name), std::ios::binary) << text;
-  }
-  std::string read(const std::string& name) const {
-    std::ifstream in(path(name), std::ios::binary);
-    return {std::istreambuf_iterator<char>(in), {}};
-  }
-
- private:
-  std::string path_;
-};
 
 // SKIPs without root: acting as others needs it.
 class EngineTest : public ::testing::Test {
