@@ -5,7 +5,8 @@
  *   fsbench OPERATION FOLDER [FILES [ENTRIES [MIB [ROUND]]]]
  *
  * `prepare` fills FOLDER: small/ has FILES files of 4 KiB, list/ has ENTRIES
- * empty ones, `big` has MIB MiB, new/ is for what is created. The other
+ * empty ones, tree/ has folders in folders, `big` has MIB MiB, new/ is for what is
+ * created, `log` for what is appended. The other
  * operations print what they took as one line of JSON. Those that change
  * something have a check, to be run where the files really are. Whatever fails,
  * or reads something else than was written, ends it with status 1.
@@ -20,6 +21,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
+#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -33,6 +35,10 @@
 #define CHUNK (1 << 20)
 #define HOT_PASSES 20
 #define RANDOM_READS 300
+#define THREADS 16
+#define TREE_WIDTH 6	/* folders in a folder, two deep, and files in each */
+#define APPENDS 100
+#define APPEND_SIZE 128
 
 static int files = 400;
 static int entries = 5000;
@@ -205,10 +211,30 @@ static void read_big(int fd, uint64_t file, size_t stride)
 	}
 }
 
+static void make_dir_in(int dir, const char *name)
+{
+	if (mkdirat(dir, name, 0755))
+		err(1, "mkdir %s", name);
+}
+
 static void make_dir(const char *name)
 {
-	if (mkdirat(top, name, 0755))
-		err(1, "mkdir %s", name);
+	make_dir_in(top, name);
+}
+
+static void make_tree(int dir, int depth)
+{
+	int i, child;
+
+	for (i = 0; i < TREE_WIDTH; i++)
+		close_checked(open_in(dir, small_name(i),
+				      O_CREAT | O_EXCL | O_WRONLY));
+	for (i = 0; depth && i < TREE_WIDTH; i++) {
+		make_dir_in(dir, new_name(i));
+		child = open_in(dir, new_name(i), O_DIRECTORY);
+		make_tree(child, depth - 1);
+		close(child);
+	}
 }
 
 static void prepare(void)
@@ -229,6 +255,9 @@ static void prepare(void)
 	for (i = 0; i < entries; i++)
 		close_checked(open_in(dir, small_name(i),
 				      O_CREAT | O_EXCL | O_WRONLY));
+	make_dir("tree");
+	make_tree(open_in(top, "tree", O_DIRECTORY), 2);
+	close_checked(open_in(top, "log", O_CREAT | O_EXCL | O_WRONLY));
 	fd = open_in(top, "big", O_CREAT | O_EXCL | O_WRONLY);
 	write_big(fd, BIG_FILE);
 	close_checked(fd);
@@ -329,6 +358,49 @@ static void create(void)
 	stop_clock("create", files, 0);
 }
 
+/* Half of them, there and back: what is checked later has its old names. */
+static void rename_half(void)
+{
+	int i, dir = open_in(top, "new", O_DIRECTORY);
+	char other[40];
+
+	start_clock();
+	for (i = 0; i < files / 2; i++) {
+		snprintf(other, sizeof(other), "%s-other", new_name(i));
+		if (renameat(dir, new_name(i), dir, other) ||
+		    renameat(dir, other, dir, new_name(i)))
+			err(1, "rename");
+	}
+	stop_clock("rename", files / 2 * 2, 0);
+}
+
+static void mkdir_many(void)
+{
+	int i, dir = open_in(top, "new", O_DIRECTORY);
+	char name[40];
+
+	start_clock();
+	for (i = 0; i < files; i++) {
+		snprintf(name, sizeof(name), "%s-dir", new_name(i));
+		make_dir_in(dir, name);
+	}
+	stop_clock("mkdir", files, 0);
+}
+
+static void rmdir_many(void)
+{
+	int i, dir = open_in(top, "new", O_DIRECTORY);
+	char name[40];
+
+	start_clock();
+	for (i = 0; i < files; i++) {
+		snprintf(name, sizeof(name), "%s-dir", new_name(i));
+		if (unlinkat(dir, name, AT_REMOVEDIR))
+			err(1, "rmdir");
+	}
+	stop_clock("rmdir", files, 0);
+}
+
 /* Half of them: the server checks the others. */
 static void unlink_half(void)
 {
@@ -360,7 +432,8 @@ static void check_created(void)
 	}
 }
 
-static void list_cold(void)
+/* All entries of list/; with @attributes, of each. */
+static void list(const char *operation, int attributes)
 {
 	int seen = 0, fd = open_in(top, "list", O_DIRECTORY);
 	struct dirent *entry;
@@ -372,15 +445,67 @@ static void list_cold(void)
 	make_cold();
 	start_clock();
 	while ((errno = 0, entry = readdir(dir))) {
+		if (!attributes) {
+			seen += entry->d_name[0] != '.';
+			continue;
+		}
 		if (fstatat(fd, entry->d_name, &st, AT_SYMLINK_NOFOLLOW))
 			err(1, "stat %s", entry->d_name);
 		seen += S_ISREG(st.st_mode);
 	}
 	if (errno)
 		err(1, "readdir");
-	stop_clock("list_cold", 1, 0);
+	stop_clock(operation, 1, 0);
 	if (seen != entries)
 		errx(1, "%d entries, expected %d", seen, entries);
+}
+
+static void readdir_cold(void)
+{
+	list("readdir_cold", 0);
+}
+
+static void list_cold(void)
+{
+	list("list_cold", 1);
+}
+
+/* As find(1) with a test of attributes; takes @fd. Returns how many entries. */
+static int walk(int fd)
+{
+	DIR *dir = fdopendir(fd);
+	struct dirent *entry;
+	struct stat st;
+	int seen = 0;
+
+	if (!dir)
+		err(1, "opendir");
+	while ((errno = 0, entry = readdir(dir))) {
+		if (entry->d_name[0] == '.')
+			continue;
+		if (fstatat(fd, entry->d_name, &st, AT_SYMLINK_NOFOLLOW))
+			err(1, "stat %s", entry->d_name);
+		seen++;
+		if (S_ISDIR(st.st_mode))
+			seen += walk(open_in(fd, entry->d_name, O_DIRECTORY));
+	}
+	if (errno)
+		err(1, "readdir");
+	closedir(dir);
+	return seen;
+}
+
+static void walk_cold(void)
+{
+	const int w = TREE_WIDTH, all = 2 * w + 2 * w * w + w * w * w;
+	int seen, fd = open_in(top, "tree", O_DIRECTORY);
+
+	make_cold();
+	start_clock();
+	seen = walk(fd);
+	stop_clock("walk_cold", all, 0);
+	if (seen != all)
+		errx(1, "%d entries, expected %d", seen, all);
 }
 
 static void read_cold(void)
@@ -432,6 +557,24 @@ static void check_written(void)
 		errx(1, "the written file has another size");
 }
 
+static void append_fsync(void)
+{
+	int i, fd = open_in(top, "log", O_WRONLY | O_APPEND);
+	off_t before = lseek(fd, 0, SEEK_END);
+
+	fill(chunk, APPEND_SIZE, WRITTEN_FILE, 0);
+	start_clock();
+	for (i = 0; i < APPENDS; i++) {
+		write_all(fd, chunk, APPEND_SIZE);
+		if (fsync(fd))
+			err(1, "fsync");
+	}
+	stop_clock("append_fsync", APPENDS, 0);
+	if (lseek(fd, 0, SEEK_END) != before + APPENDS * APPEND_SIZE)
+		errx(1, "the log has another size");
+	close_checked(fd);
+}
+
 static uint64_t random_page(void)
 {
 	return random() % ((uint64_t)mib * CHUNK / PAGE) * PAGE;
@@ -451,6 +594,42 @@ static void direct_random(void)
 		check(chunk, PAGE, BIG_FILE, offset, 64);
 	}
 	stop_clock("direct_random", RANDOM_READS, 0);
+}
+
+/* One of THREADS: pages far from each other, from another beginning each. */
+static void *read_direct(void *number)
+{
+	uint64_t pages = (uint64_t)mib * CHUNK / PAGE;
+	uint64_t page = (uint64_t)(uintptr_t)number * (pages / THREADS);
+	char *data = aligned_alloc(PAGE, PAGE);
+	int i, fd = open_in(top, "big", O_RDONLY | O_DIRECT);
+
+	if (!data)
+		err(1, "memory");
+	for (i = 0; i < RANDOM_READS / THREADS; i++) {
+		page = (page + 4099) % pages;
+		if (pread(fd, data, PAGE, page * PAGE) != PAGE)
+			err(1, "direct read");
+		check(data, PAGE, BIG_FILE, page * PAGE, 64);
+	}
+	close_checked(fd);
+	free(data);
+	return NULL;
+}
+
+static void direct_threads(void)
+{
+	pthread_t threads[THREADS];
+	uintptr_t i;
+
+	make_cold();
+	start_clock();
+	for (i = 0; i < THREADS; i++)
+		if (pthread_create(&threads[i], NULL, read_direct, (void *)i))
+			errx(1, "no thread");
+	for (i = 0; i < THREADS; i++)
+		pthread_join(threads[i], NULL);
+	stop_clock("direct_threads", RANDOM_READS / THREADS * THREADS, 0);
 }
 
 static void mmap_random(void)
@@ -483,13 +662,20 @@ static const struct {
 	{ "open_cold", open_cold },
 	{ "open_hot", open_hot },
 	{ "create", create },
+	{ "rename", rename_half },
 	{ "unlink", unlink_half },
 	{ "check_created", check_created },
+	{ "mkdir", mkdir_many },
+	{ "rmdir", rmdir_many },
+	{ "readdir_cold", readdir_cold },
 	{ "list_cold", list_cold },
+	{ "walk_cold", walk_cold },
 	{ "read_cold", read_cold },
 	{ "write_fsync", write_fsync },
 	{ "check_written", check_written },
+	{ "append_fsync", append_fsync },
 	{ "direct_random", direct_random },
+	{ "direct_threads", direct_threads },
 	{ "mmap_random", mmap_random },
 };
 
