@@ -91,7 +91,7 @@ def median_of(ratios):
     """For people, with the extremes."""
     if not ratios:
         return ""
-    return f"{statistics.median(ratios):.2f} ({min(ratios):.2f}–{max(ratios):.2f})"
+    return f"**{statistics.median(ratios):.2f}** ({min(ratios):.2f}–{max(ratios):.2f})"
 
 
 def verdict(ratios, target, least=False):
@@ -158,7 +158,7 @@ class Results:
         for op, words, target in self.rows:
             ratios = self.ratios(op)
             out.append(f"| {words} | " + " | ".join(self.value(op, side) for side in SIDES) +
-                       f" | **{median_of(ratios)}** | {verdict(ratios, target)} |")
+                       f" | {median_of(ratios)} | {verdict(ratios, target)} |")
         return out
 
     def against_limits(self):
