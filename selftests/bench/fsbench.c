@@ -374,30 +374,32 @@ static void rename_half(void)
 	stop_clock("rename", files / 2 * 2, 0);
 }
 
+static const char *new_dir_name(int i)
+{
+	static char name[40];
+
+	snprintf(name, sizeof(name), "%s-dir", new_name(i));
+	return name;
+}
+
 static void mkdir_many(void)
 {
 	int i, dir = open_in(top, "new", O_DIRECTORY);
-	char name[40];
 
 	start_clock();
-	for (i = 0; i < files; i++) {
-		snprintf(name, sizeof(name), "%s-dir", new_name(i));
-		make_dir_in(dir, name);
-	}
+	for (i = 0; i < files; i++)
+		make_dir_in(dir, new_dir_name(i));
 	stop_clock("mkdir", files, 0);
 }
 
 static void rmdir_many(void)
 {
 	int i, dir = open_in(top, "new", O_DIRECTORY);
-	char name[40];
 
 	start_clock();
-	for (i = 0; i < files; i++) {
-		snprintf(name, sizeof(name), "%s-dir", new_name(i));
-		if (unlinkat(dir, name, AT_REMOVEDIR))
+	for (i = 0; i < files; i++)
+		if (unlinkat(dir, new_dir_name(i), AT_REMOVEDIR))
 			err(1, "rmdir");
-	}
 	stop_clock("rmdir", files, 0);
 }
 
