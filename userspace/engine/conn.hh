@@ -49,7 +49,10 @@ class Conn {
   // It sends no more.
   void peer_ended();
   // Of what was to be sent, so much is gone; and as much as could be sent at once.
-  void sent(size_t len) { queued_bytes_ -= len; }
+  void sent(size_t len) {
+    queued_bytes_ -= len;
+    drain_age_ = 0;
+  }
   void send_done();
 
   Worker& worker() { return worker_; }
@@ -72,6 +75,8 @@ class Conn {
   void finish(Call& call);
   void answer(Call& call);
   void answer_cancel(uint64_t tag, uint32_t outcome);
+  void park(Call& call);
+  void unpark(Call& call);
   void enqueue(Bytes header, Bytes body, Payload payload);
   void flush();
   bool congested() const;
@@ -84,7 +89,7 @@ class Conn {
   std::unique_ptr<Wire> wire_;
   Handshake handshake_;
   unsigned age_ = 0;        // seconds
-  unsigned drain_age_ = 0;  // seconds since nothing more is taken
+  unsigned drain_age_ = 0;  // seconds since nothing more is taken and the last answer left
 
   uint64_t received_at_ = 0;
   Buffer partial_;               // beginning of a small frame
@@ -97,6 +102,7 @@ class Conn {
   size_t queued_bytes_ = 0;  // of it, and of what the wire has
 
   unsigned jobs_ = 0;
+  unsigned parked_ = 0;  // of them
   size_t job_bytes_ = 0;
   bool paused_ = false;
   bool draining_ = false;

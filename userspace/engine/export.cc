@@ -88,7 +88,8 @@ Result<UniqueFd> open_component(int dir, const std::string& name, Mounts& mounts
       if (fd)
         return fd;
     }
-    if (errno != EAGAIN)  // a rename somewhere made the kernel unsure
+    // A rename made the kernel unsure; or it took away, again, what had just been found.
+    if (errno != EAGAIN && errno != EXDEV)
       return Status::last();
   }
   return Status::error(EAGAIN);
