@@ -61,7 +61,7 @@
 	X(58, LISTXATTR,    listxattr,	 sizeof(struct qtfs_wire_xattr),     sizeof(struct qtfs_wire_xattr_rep)) \
 	X(59, REMOVEXATTR,  removexattr, sizeof(struct qtfs_wire_xattr),     QTFS_NOTHING) \
 	/* locks */ \
-	X(64, LOCK,	    lock,	 sizeof(struct qtfs_wire_lock),	     sizeof(struct qtfs_wire_lock)) \
+	X(64, LOCK,	    lock,	 sizeof(struct qtfs_wire_lock),	     sizeof(struct qtfs_wire_attr)) \
 	X(65, UNLOCK,	    unlock,	 sizeof(struct qtfs_wire_lock),	     QTFS_NOTHING) \
 	X(66, GETLOCK,	    getlock,	 sizeof(struct qtfs_wire_lock),	     sizeof(struct qtfs_wire_lock)) \
 	/* coherence, events, relays, mounts, recovery */ \

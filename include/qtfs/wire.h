@@ -871,18 +871,30 @@ QTFS_WIRE_ASSERT(struct qtfs_wire_ioctl_rep, 8);
 #define QTFS_LOCK_NONE		3u
 
 #define QTFS_LOCK_WAIT		0x1u	/* may be parked */
-#define QTFS_LOCK_FLOCK		0x2u
-#define QTFS_LOCK_OFD		0x4u
+#define QTFS_LOCK_FLOCK		0x2u	/* flock(2): of the open, and of the whole file */
+#define QTFS_LOCK_OFD		0x4u	/* fcntl(2), F_OFD_SETLK: of the open */
 
-/* LOCK, GETLOCK: @end ~0 means to the end. Answered by a qtfs_wire_lock. */
+/**
+ * struct qtfs_wire_lock - body of LOCK, UNLOCK and GETLOCK, reply's body of GETLOCK
+ * @open: through which; with neither FLOCK nor OFD any open of the file will do
+ * @owner: with neither FLOCK nor OFD whose it is: a process, by a number of the client's choice
+ * @start: first byte
+ * @end: last byte; ~0: whatever the file's length
+ * @type: QTFS_LOCK_READ or QTFS_LOCK_WRITE, not looked at by UNLOCK; GETLOCK's reply:
+ *	QTFS_LOCK_NONE where nothing is in the way
+ * @flags: WAIT (LOCK only), FLOCK (not GETLOCK), OFD
+ * @pid: GETLOCK's reply: the server's process that holds it; 0 for another client's or unknown
+ *
+ * LOCK is answered with a qtfs_wire_attr: what the file is like now that it is locked.
+ */
 struct qtfs_wire_lock {
 	__le64 open;
-	__le64 owner;			/* id of the lock owner, the client's choice */
+	__le64 owner;
 	__le64 start;
 	__le64 end;
 	__le32 type;
 	__le32 flags;
-	__le32 pid;			/* for F_GETLK */
+	__le32 pid;
 	__le32 reserved;
 };
 QTFS_WIRE_ASSERT(struct qtfs_wire_lock, 48);

@@ -20,6 +20,8 @@ void Call::reset() {
   cancelled = false;
   patient = false;
   cancel_tags.clear();
+  lock_wait.reset();
+  parked = false;
 }
 
 Result<std::string> Call::take_name(size_t len, bool last) {

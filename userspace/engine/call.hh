@@ -58,6 +58,9 @@ struct Call {
   bool cancelled = false;
   bool patient = false;               // it may wait for somebody for ever: not on the last threads
   std::vector<uint64_t> cancel_tags;  // CANCELs to answer when it is out
+  std::unique_ptr<LockWait> lock_wait;
+
+  bool parked = false;  // answered so; the result goes by push
 
   // For the next request.
   void reset();

@@ -14,6 +14,7 @@ namespace {
 
 constexpr unsigned handshake_seconds = 10;
 constexpr unsigned drain_seconds = 10;   // for a peer that takes no answers
+constexpr unsigned parked_max = 4096;    // requests of a connection; more than that hold their tags
 constexpr size_t coalesce_size = 16384;  // small answers share buffers of this size
 constexpr size_t inline_payload = 2048;  // shorter payloads are copied behind their header
 
@@ -43,7 +44,8 @@ void Conn::tick() {
     log::info("{}: no session after {} s, closed", peer_, handshake_seconds);
     close();
   }
-  if (draining_ && ++drain_age_ > drain_seconds)
+  // What still runs is bounded by whoever wants the end.
+  if (draining_ && jobs_ == 0 && ++drain_age_ > drain_seconds)
     close();
 }
 
@@ -324,11 +326,14 @@ void Conn::defer(Call& call, Bytes bytes, Buffer* owned) {
     call.payload = {after + (call.payload.data() - before), call.payload.size()};
   jobs_++;
   job_bytes_ += call.frame.capacity();
+  if (call.lock_wait && parked_ < parked_max)
+    park(call);
   worker_.pool().submit(call);
 }
 
 void Conn::finished(Call& call) {
   jobs_--;
+  parked_ -= call.parked;
   job_bytes_ -= call.frame.capacity();
   const bool interrupted = call.status.err() == EINTR;
   const auto cancel_tags = std::move(call.cancel_tags);
@@ -390,6 +395,8 @@ void Conn::answer(Call& call) {
   }
   if ((call.frame_flags & QTFS_FRAME_NOREPLY) || closing_)
     return;
+  if (call.parked)
+    return unpark(call);
   Payload payload = call.reply.take_payload();
   const Bytes body = call.reply.body();
   qtfs_wire_rep header{};
@@ -402,6 +409,43 @@ void Conn::answer(Call& call) {
   header.received = htole64(call.received);
   header.answered = htole64(now_ns());
   enqueue(bytes_of(header), body, std::move(payload));
+}
+
+// It may wait for ever: its tag is the client's again, and it waits by this number.
+void Conn::park(Call& call) {
+  if (!(handshake_.features() & QTFS_FEATURE_PARK) || (call.frame_flags & QTFS_FRAME_NOREPLY))
+    return;
+  call.parked = true;
+  parked_++;
+  qtfs_wire_parked body{};
+  body.park = htole64(call.tag);
+  qtfs_wire_rep header{};
+  header.len = htole32(sizeof(header) + sizeof(body));
+  header.op = htole16(call.op);
+  header.flags = htole16(QTFS_FRAME_REPLY | QTFS_FRAME_PARKED);
+  header.tag = htole64(call.tag);
+  header.body = htole32(sizeof(body));
+  header.received = htole64(call.received);
+  header.answered = htole64(now_ns());
+  enqueue(bytes_of(header), bytes_of(body), Payload());
+}
+
+void Conn::unpark(Call& call) {
+  qtfs_wire_push_unpark head{};
+  head.park = htole64(call.tag);
+  head.status = htole32(qtfs_errno_to_wire(call.status.err()));
+  head.op = htole16(call.op);
+  std::vector<std::byte> body(sizeof(head) + call.reply.body().size());
+  std::memcpy(body.data(), &head, sizeof(head));
+  std::ranges::copy(call.reply.body(), body.begin() + sizeof(head));
+  qtfs_wire_rep header{};
+  header.len = htole32(static_cast<uint32_t>(sizeof(header) + body.size()));
+  header.op = htole16(QTFS_OP_PUSH_UNPARK);
+  header.flags = htole16(QTFS_FRAME_PUSH);
+  header.body = htole32(static_cast<uint32_t>(body.size()));
+  header.received = htole64(call.received);
+  header.answered = htole64(now_ns());
+  enqueue(bytes_of(header), body, Payload());
 }
 
 void Conn::answer_cancel(uint64_t tag, uint32_t outcome) {
@@ -465,7 +509,8 @@ void Conn::send_done() {
 
 bool Conn::congested() const {
   const Limits& limits = worker_.limits();
-  return queued_bytes_ + job_bytes_ > limits.memory_max || jobs_ >= 2 * handshake_.inflight();
+  return queued_bytes_ + job_bytes_ > limits.memory_max ||
+         jobs_ - parked_ >= 2 * handshake_.inflight();
 }
 
 void Conn::resume_if_possible() {

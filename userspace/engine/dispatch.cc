@@ -45,6 +45,8 @@ constexpr Served served[] = {
     {QTFS_OP_CRED_PUT, op_cred_put},   {QTFS_OP_FORGET, op_forget},
     {QTFS_OP_ABANDON, op_abandon},     {QTFS_OP_PING, op_ping},
     {QTFS_OP_PUSH_ACK, op_push_ack},   {QTFS_OP_COMPOUND, op_compound},
+    {QTFS_OP_LOCK, op_lock},           {QTFS_OP_UNLOCK, op_unlock},
+    {QTFS_OP_GETLOCK, op_getlock},
 };
 
 constexpr std::array<OpInfo, QTFS_OP_NR> make_table() {
@@ -70,6 +72,7 @@ const OpInfo& op_info(unsigned op) {
 
 void interrupt_call(Call& call) {
   call.status = Status();
+  call.lock_wait.reset();
   if (call.compound.next > 0)
     interrupt_compound(call);
   else

@@ -91,7 +91,9 @@ Engine::Engine(const Config& config, Exports exports, std::vector<std::byte> psk
               .sessions = sessions_,
               .pool = pool_,
               .protocol_log = log::RateLimit(),
-              .auth_log = log::RateLimit()} {}
+              .auth_log = log::RateLimit()} {
+  sessions_.locks().on_released = [this] { pool_.look_again(); };
+}
 
 Result<std::unique_ptr<Engine>> Engine::create(const Config& given, std::string& error) {
   Config config = given;

@@ -9,6 +9,7 @@ namespace {
 
 constexpr uint32_t io_min = 4096;
 constexpr uint32_t inflight_min = 1;
+constexpr uint64_t served_features = QTFS_FEATURE_LOCKS | QTFS_FEATURE_PARK;
 constexpr uint32_t lease_ms = 30'000;
 
 bool all_zero(Bytes bytes) {
@@ -77,7 +78,8 @@ Status Handshake::hello(Call& call, Bytes raw) {
   qtfs_wire_hello_rep rep{};
   rep.magic = htole32(QTFS_WIRE_MAGIC);
   rep.version = htole16(QTFS_WIRE_VERSION);
-  rep.features = 0;
+  features_ = le64toh(body->features) & served_features;
+  rep.features = htole64(features_);
   rep.life = htole64(door_.sessions.life());
   rep.io_max = htole32(io_max_);
   rep.inflight = htole32(inflight_);
@@ -91,7 +93,7 @@ Status Handshake::hello(Call& call, Bytes raw) {
     return Status::error(EPROTONOSUPPORT);
   if (!(le32toh(body->auth) & wanted))
     return Status::error(EACCES);
-  if (le64toh(body->required) != 0)
+  if (le64toh(body->required) & ~features_)
     return Status::error(EOPNOTSUPP);
   phase_ = wanted == QTFS_AUTH_PSK ? Phase::auth : Phase::session;
   return {};

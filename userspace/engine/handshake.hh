@@ -31,6 +31,7 @@ class Handshake {
   const std::shared_ptr<Session>& session() const { return session_; }
   uint32_t io_max() const { return io_max_; }
   uint32_t inflight() const { return inflight_; }
+  uint64_t features() const { return features_; }
 
  private:
   Status hello(Call& call, Bytes raw);
@@ -44,6 +45,7 @@ class Handshake {
   Digest transcript_{};
   uint32_t io_max_ = 0;
   uint32_t inflight_ = 1;
+  uint64_t features_ = 0;  // QTFS_FEATURE_*, of both
   std::shared_ptr<Session> session_;
 };
 

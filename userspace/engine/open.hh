@@ -9,6 +9,7 @@
 #include <unordered_map>
 #include <vector>
 
+#include "engine/lock_ranges.hh"
 #include "engine/node.hh"
 
 namespace qtfs {
@@ -40,6 +41,11 @@ class Open : public RefCounted {
 
   std::mutex mutex;  // protects dir, and the descriptor's position
   DirState dir;
+
+  // Protected by the lock of LockTable: what the descriptor holds by fcntl(2), and whether it may
+  // hold something by flock(2).
+  RangeSet locks;
+  bool flocked = false;
 
   bool regular() const { return type == QTFS_TYPE_REG && !synthetic; }
   bool writable() const { return (flags & QTFS_OPEN_WRITE) != 0; }

@@ -58,21 +58,34 @@ void Pool::submit(Call& call) {
   call.cancelled = false;
   call.cancel_tags.clear();
   queue_.push_back(&call);
-  if (idle_ < queue_.size() && threads_.size() < threads_max_) {
+  want_thread();
+  work_.notify_one();
+}
+
+void Pool::look_again() {
+  std::lock_guard guard(mutex_);
+  want_thread();
+  work_.notify_all();
+}
+
+void Pool::want_thread() {
+  const auto ready = std::count_if(queue_.begin(), queue_.end(),
+                                   [](const Call* call) { return may_begin(*call); });
+  if (idle_ < static_cast<size_t>(ready) && threads_.size() < threads_max_) {
     auto thread = std::make_unique<Thread>();
     thread->context = std::make_unique<Context>(mounts_);
     const auto index = static_cast<unsigned>(threads_.size());
     threads_.push_back(std::move(thread));
     threads_.back()->thread = std::thread([this, index] { run(index); });
   }
-  work_.notify_one();
 }
 
 std::deque<Call*>::iterator Pool::next() {
   const unsigned reserved = std::min(reserved_max, (threads_max_ + 1) / 2);
   const bool patient_too = patient_ + reserved < threads_max_ || threads_max_ == 1;
-  return std::find_if(queue_.begin(), queue_.end(),
-                      [&](const Call* call) { return patient_too || !call->patient; });
+  return std::find_if(queue_.begin(), queue_.end(), [&](const Call* call) {
+    return (patient_too || !call->patient) && may_begin(*call);
+  });
 }
 
 void Pool::run(unsigned index) {

@@ -34,6 +34,8 @@ class Pool {
   Cancel cancel(const Conn& conn, uint64_t tag, uint64_t cancel_tag, Call*& out);
   // Interrupts everything of a connection; each call still finishes.
   void cancel_all(const Conn& conn);
+  // Looks again at what was not to be begun yet.
+  void look_again();
   void add_stats(Stats& sum);
 
  private:
@@ -43,6 +45,8 @@ class Pool {
     Call* call = nullptr;  // that runs
   };
 
+  static bool may_begin(const Call& call) { return !call.lock_wait || !call.lock_wait->behind(); }
+  void want_thread();
   // Work that may be begun now: that others wait for ever must not stop the rest.
   std::deque<Call*>::iterator next();
   void run(unsigned index);

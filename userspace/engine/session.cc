@@ -26,8 +26,18 @@ Ref<const Cred> CredTable::find(uint32_t id) {
   return found == creds_.end() ? Ref<const Cred>() : found->second;
 }
 
-Session::Session(uint16_t life, const Limits& limits, const Exports& exports_, FdBudget& budget)
-    : exports(exports_), nodes(life, limits.nodes_max, budget), opens(life, limits.opens_max) {}
+Session::Session(uint16_t life, const Limits& limits, const Exports& exports_, FdBudget& budget,
+                 LockTable& locks_)
+    : exports(exports_),
+      locks(locks_),
+      nodes(life, limits.nodes_max, budget),
+      opens(life, limits.opens_max) {
+  lock_quota.max = limits.locks_max;
+}
+
+Session::~Session() {
+  locks.end_session(this);
+}
 
 Result<const Domain*> Session::domain(const Export& exported, bool readonly) {
   readonly |= exported.readonly;
@@ -47,7 +57,7 @@ SessionTable::SessionTable(uint16_t life, const Limits& limits, const Exports& e
 }
 
 Result<std::shared_ptr<Session>> SessionTable::create(const Digest& secret) {
-  auto session = std::make_shared<Session>(life_, limits_, exports_, budget_);
+  auto session = std::make_shared<Session>(life_, limits_, exports_, budget_, locks_);
   fill_random(session->id);
   session->secret = secret;
   session->connections = 1;

@@ -10,6 +10,7 @@
 #include <mutex>
 #include <unordered_map>
 
+#include "engine/locks.hh"
 #include "engine/node.hh"
 #include "engine/open.hh"
 #include "lib/config.hh"
@@ -33,7 +34,9 @@ class CredTable {
 
 class Session {
  public:
-  Session(uint16_t life, const Limits& limits, const Exports& exports, FdBudget& budget);
+  Session(uint16_t life, const Limits& limits, const Exports& exports, FdBudget& budget,
+          LockTable& locks);
+  ~Session();
 
   SessionId id{};
   Digest secret{};  // for JOIN and RESUME
@@ -48,6 +51,8 @@ class Session {
   std::deque<Domain> domains_;
 
  public:
+  LockTable& locks;
+  LockQuota lock_quota;  // what is open counts against it
   CredTable creds;
   NodeTable nodes;
   OpenTable opens;
@@ -68,12 +73,14 @@ class SessionTable {
   size_t size();
   uint16_t life() const { return life_; }
   FdBudget& budget() { return budget_; }
+  LockTable& locks() { return locks_; }
 
  private:
   const uint16_t life_;
   const Limits limits_;
   const Exports& exports_;
   FdBudget budget_;
+  LockTable locks_;
   std::mutex mutex_;  // protects sessions_
   std::map<SessionId, std::shared_ptr<Session>> sessions_;
 };

@@ -114,6 +114,20 @@ Result<Answer> Client::receive() {
   return answer;
 }
 
+namespace {
+
+// The push becomes the answer that it stands for.
+void unpark(Answer& answer) {
+  const auto push = answer.as<qtfs_wire_push_unpark>();
+  answer.header.tag = push.park;
+  answer.header.status = push.status;
+  answer.header.op = push.op;
+  if (answer.body.size() >= sizeof(push))
+    answer.body.erase(answer.body.begin(), answer.body.begin() + sizeof(push));
+}
+
+}  // namespace
+
 Result<Answer> Client::wait(uint64_t tag) {
   while (true) {
     if (auto found = kept_.find(tag); found != kept_.end()) {
@@ -124,6 +138,13 @@ Result<Answer> Client::wait(uint64_t tag) {
     auto answer = receive();
     if (!answer)
       return answer.status();
+    const uint16_t flags = le16toh(answer->header.flags);
+    if (flags & QTFS_FRAME_PARKED) {
+      parked_++;
+      continue;
+    }
+    if ((flags & QTFS_FRAME_PUSH) && le16toh(answer->header.op) == QTFS_OP_PUSH_UNPARK)
+      unpark(*answer);
     const uint64_t got = le64toh(answer->header.tag);
     if (got == tag)
       return answer;
@@ -160,6 +181,7 @@ qtfs_wire_hello Client::hello_body() const {
   body.io_max = htole32(QTFS_IO_MAX);
   body.inflight = htole32(QTFS_INFLIGHT_MAX);
   body.auth = htole32(QTFS_AUTH_NONE);
+  body.features = htole64(features);
   fill_random(std::as_writable_bytes(std::span(body.nonce)));
   return body;
 }

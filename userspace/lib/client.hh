@@ -114,7 +114,8 @@ class Client {
   // Sends a request; the tag it got.
   Result<uint64_t> send(uint16_t op, Bytes body, Bytes payload = {}, uint16_t flags = 0);
   Status send_raw(Bytes bytes);
-  // The answer to @tag; others are kept until they are asked for. ECONNRESET when the peer closed.
+  // The answer to @tag, parked or not; others are kept until they are asked for. ECONNRESET when
+  // the peer closed.
   Result<Answer> wait(uint64_t tag);
   Result<Answer> call(uint16_t op, Bytes body, Bytes payload = {});
   // Any next frame.
@@ -126,6 +127,8 @@ class Client {
 
   // Credential of the following calls.
   uint32_t cred = 0;
+  // That hello_body() offers.
+  uint64_t features = QTFS_FEATURE_LOCKS | QTFS_FEATURE_PARK;
 
   // --- operations; a failure is the answer's error
 
@@ -164,6 +167,9 @@ class Client {
   Result<qtfs_wire_write_rep> copy(const qtfs_wire_copy& body);
   Result<DirPage> readdir(uint64_t open, uint64_t cookie, uint32_t count = 65536,
                           uint32_t flags = 0);
+  Result<qtfs_wire_attr> lock(const qtfs_wire_lock& body);
+  Status unlock(const qtfs_wire_lock& body);
+  Result<qtfs_wire_lock> getlock(const qtfs_wire_lock& body);
   Result<std::string> getxattr(uint64_t node, std::string_view name, uint32_t size = 65536);
   Result<uint32_t> xattr_size(uint64_t node, std::string_view name);
   Result<std::string> listxattr(uint64_t node, uint32_t size = 65536);
@@ -182,6 +188,7 @@ class Client {
   const SessionIdBytes& session_id() const { return session_id_; }
   const Digest& secret() const { return secret_; }
   uint16_t epoch() const { return epoch_; }
+  unsigned parked() const { return parked_; }  // requests that were answered so
   uint32_t io_max() const { return io_max_; }
   const qtfs_wire_hello_rep& hello_rep() const { return hello_rep_; }
 
@@ -200,6 +207,7 @@ class Client {
   Digest secret_{};
   SessionIdBytes session_id_{};
   qtfs_wire_hello_rep hello_rep_{};
+  unsigned parked_ = 0;
   std::map<uint64_t, Answer> kept_;
 };
 

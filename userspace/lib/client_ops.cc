@@ -255,6 +255,18 @@ Result<DirPage> Client::readdir(uint64_t open, uint64_t cookie, uint32_t count, 
   return page;
 }
 
+Result<qtfs_wire_attr> Client::lock(const qtfs_wire_lock& body) {
+  return typed<qtfs_wire_attr>(QTFS_OP_LOCK, Body().put(body));
+}
+
+Status Client::unlock(const qtfs_wire_lock& body) {
+  return plain(QTFS_OP_UNLOCK, Body().put(body));
+}
+
+Result<qtfs_wire_lock> Client::getlock(const qtfs_wire_lock& body) {
+  return typed<qtfs_wire_lock>(QTFS_OP_GETLOCK, Body().put(body));
+}
+
 Result<std::string> Client::getxattr(uint64_t node, std::string_view name, uint32_t size) {
   const auto answer = call(QTFS_OP_GETXATTR, xattr_body(node, name, size).bytes());
   if (!answer)

@@ -117,6 +117,7 @@ void read_limits(const toml::node& node, Limits& out, Problem& problem) {
     return problem.at(node.source(), "\"limits\" is a table");
   read_table(*table, problem, Key<uint64_t>{"nodes-max", &out.nodes_max},
              Key<uint64_t>{"fds-max", &out.fds_max}, Key<uint64_t>{"opens-max", &out.opens_max},
+             Key<uint64_t>{"locks-max", &out.locks_max},
              Key<uint32_t>{"sessions-max", &out.sessions_max},
              Key<uint32_t>{"connections-max", &out.connections_max},
              Key<uint32_t>{"session-connections-max", &out.session_connections_max},

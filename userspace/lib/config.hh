@@ -21,6 +21,7 @@ struct Limits {
   uint64_t nodes_max = 1u << 20;  // of a session
   uint64_t fds_max = 0;           // of nodes, in the engine; 0: half of RLIMIT_NOFILE
   uint64_t opens_max = 65536;     // of a session
+  uint64_t locks_max = 65536;     // ranges, of a session
   uint32_t sessions_max = 1024;
   uint32_t connections_max = 4096;
   uint32_t session_connections_max = 64;

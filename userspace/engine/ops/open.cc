@@ -72,26 +72,10 @@ Result<UniqueFd> open_exec(Call& call, const Node& node, int fd) {
   return opened;
 }
 
-// A lease on a regular file makes its opening wait: not here, if this is the loop.
-Result<UniqueFd> open_regular(Call& call, int fd, int flags) {
-  if (call.may_block || (flags & O_NONBLOCK)) {
-    UniqueFd opened(reopen(fd, flags));
-    if (!opened)
-      return Status::last();
-    return opened;
-  }
-  UniqueFd opened(reopen(fd, flags | O_NONBLOCK));
-  if (!opened)
-    return errno == EAGAIN ? Status::defer() : Status::last();
-  if (fcntl(opened.get(), F_SETFL, flags & (O_DIRECT | O_NOATIME)) < 0)
-    return Status::last();
-  return opened;
-}
-
 Result<UniqueFd> open_object(Call& call, const Node& node, int fd, uint32_t flags) {
   const int native = native_open_flags(flags);
   if (node.key.type == QTFS_TYPE_REG)
-    return open_regular(call, fd, native);
+    return reopen_plain(call, fd, native);
   if (!call.may_block && !opens_at_once(node.key.type, flags)) {
     call.patient = true;
     return Status::defer();
@@ -139,6 +123,22 @@ uint32_t opened_flags(Call& call, Open& open) {
 }
 
 }  // namespace
+
+// A lease on a regular file makes its opening wait: not here, if this is the loop.
+Result<UniqueFd> reopen_plain(const Call& call, int fd, int flags) {
+  if (call.may_block || (flags & O_NONBLOCK)) {
+    UniqueFd opened(reopen(fd, flags));
+    if (!opened)
+      return Status::last();
+    return opened;
+  }
+  UniqueFd opened(reopen(fd, flags | O_NONBLOCK));
+  if (!opened)
+    return errno == EAGAIN ? Status::defer() : Status::last();
+  if (fcntl(opened.get(), F_SETFL, flags & (O_DIRECT | O_NOATIME)) < 0)
+    return Status::last();
+  return opened;
+}
 
 int native_open_flags(uint32_t flags) {
   int native = O_RDONLY;

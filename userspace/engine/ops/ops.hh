@@ -40,6 +40,10 @@ Status op_getxattr(Call& call);
 Status op_setxattr(Call& call);
 Status op_listxattr(Call& call);
 Status op_removexattr(Call& call);
+// locks
+Status op_lock(Call& call);
+Status op_unlock(Call& call);
+Status op_getlock(Call& call);
 // of the session
 Status op_attach(Call& call);
 Status op_cred(Call& call);
@@ -99,6 +103,9 @@ struct Opened {
 };
 // Registers an open; the opened part of a reply.
 Result<qtfs_wire_opened> grant_open(Call& call, const Ref<Node>& node, Opened made, uint32_t flags);
+// Opens what @fd stands for once more, with the thread's credentials; regular files and
+// directories.
+Result<UniqueFd> reopen_plain(const Call& call, int fd, int flags);
 // O_* for QTFS_OPEN_*, without creation; nothing for flags that do not exist.
 int native_open_flags(uint32_t flags);
 
