@@ -172,6 +172,7 @@ struct qtfs_chan *qtfs_chan_open(void *owner, const struct qtfs_chan_ops *ops,
 	spin_lock_init(&chan->lock);
 	INIT_LIST_HEAD(&chan->sendq);
 	INIT_LIST_HEAD(&chan->waiters);
+	hash_init(chan->parked);
 	init_waitqueue_head(&chan->tags_wq);
 	timer_setup(&chan->late, chan_late, 0);
 	INIT_WORK(&chan->tx_work, chan_tx_work);
@@ -199,6 +200,10 @@ static void chan_drop_slot(struct qtfs_chan *chan, struct qtfs_req *req)
 
 	if (req->noreply)
 		return;
+	if (req->state == QTFS_REQ_PARKED) {
+		hash_del(&req->parked);
+		return;
+	}
 	WARN_ON_ONCE(chan->inflight[slot] != req);
 	chan->inflight[slot] = NULL;
 	__clear_bit(slot, chan->used);
@@ -208,11 +213,16 @@ static void chan_drop_slot(struct qtfs_chan *chan, struct qtfs_req *req)
 /* Takes every request off the channel, onto @all. Roles are held for good. */
 static void chan_collect(struct qtfs_chan *chan, struct list_head *all)
 {
+	struct hlist_node *next;
 	struct qtfs_req *req;
 	unsigned int slot;
 
 	lockdep_assert_held(&chan->lock);
 
+	hash_for_each_safe(chan->parked, slot, next, req, parked) {
+		chan_drop_slot(chan, req);
+		list_add_tail(&req->link, all);
+	}
 	for_each_set_bit(slot, chan->used, QTFS_INFLIGHT_MAX) {
 		req = chan->inflight[slot];
 		chan_drop_slot(chan, req);
@@ -370,6 +380,11 @@ int qtfs_chan_post(struct qtfs_chan *chan, struct qtfs_req *req)
 	return 0;
 }
 
+void qtfs_chan_hurry(struct qtfs_chan *chan)
+{
+	mod_delayed_work(chan_wq, &chan->post_work, 0);
+}
+
 bool qtfs_chan_detach(struct qtfs_chan *chan, struct qtfs_req *req, int err)
 {
 	bool abandoned;
@@ -385,6 +400,50 @@ bool qtfs_chan_detach(struct qtfs_chan *chan, struct qtfs_req *req, int err)
 	if (!req->noreply && waitqueue_active(&chan->tags_wq))
 		wake_up(&chan->tags_wq);
 	return abandoned;
+}
+
+static struct qtfs_req *chan_find_parked(struct qtfs_chan *chan, u64 park)
+{
+	struct qtfs_req *req;
+
+	lockdep_assert_held(&chan->lock);
+
+	hash_for_each_possible(chan->parked, req, parked, park)
+		if (req->park == park)
+			return req;
+	return NULL;
+}
+
+bool qtfs_chan_park(struct qtfs_chan *chan, struct qtfs_req *req, u64 park)
+{
+	bool fresh;
+
+	spin_lock_bh(&chan->lock);
+	fresh = !chan_find_parked(chan, park);
+	if (fresh) {
+		chan_drop_slot(chan, req);
+		list_del_init(&req->link);
+		req->park = park;
+		req->state = QTFS_REQ_PARKED;
+		hash_add(chan->parked, &req->parked, park);
+	}
+	spin_unlock_bh(&chan->lock);
+
+	if (waitqueue_active(&chan->tags_wq))
+		wake_up(&chan->tags_wq);
+	return fresh;
+}
+
+struct qtfs_req *qtfs_chan_parked(struct qtfs_chan *chan, u64 park)
+{
+	struct qtfs_req *req;
+
+	spin_lock_bh(&chan->lock);
+	req = chan_find_parked(chan, park);
+	if (req)
+		qtfs_req_get(req);
+	spin_unlock_bh(&chan->lock);
+	return req;
 }
 
 static bool req_done(const struct qtfs_req *req)
@@ -436,6 +495,7 @@ static bool chan_give_up(struct qtfs_chan *chan, struct qtfs_req *req)
 		chan_drop_slot(chan, req);
 		break;
 	case QTFS_REQ_SENT:
+	case QTFS_REQ_PARKED:
 		req->abandoned = true;
 		break;
 	}
@@ -468,6 +528,8 @@ static void chan_lead(struct qtfs_chan *chan, struct qtfs_req *req)
 
 int qtfs_chan_wait(struct qtfs_chan *chan, struct qtfs_req *req, long timeout)
 {
+	unsigned int state = req->may_park ? QTFS_INTERRUPTIBLE_STATE :
+					     QTFS_WAIT_STATE;
 	int err = 0;
 
 	chan_waiter_add(chan, req);
@@ -477,9 +539,9 @@ int qtfs_chan_wait(struct qtfs_chan *chan, struct qtfs_req *req, long timeout)
 		if (READ_ONCE(chan->leader) == req)
 			chan_lead(chan, req);
 
-		prepare_to_wait(&req->wq, &wait, QTFS_WAIT_STATE);
+		prepare_to_wait(&req->wq, &wait, state);
 		if (!chan_stirred(chan, req) &&
-		    !fatal_signal_pending(current))
+		    !signal_pending_state(state, current))
 			timeout = schedule_timeout(timeout);
 		finish_wait(&req->wq, &wait);
 
@@ -487,6 +549,8 @@ int qtfs_chan_wait(struct qtfs_chan *chan, struct qtfs_req *req, long timeout)
 			break;
 		if (fatal_signal_pending(current))
 			err = -EINTR;
+		else if (signal_pending_state(state, current))
+			err = -ERESTARTSYS;
 		else if (!timeout)
 			err = -ETIMEDOUT;
 		else if (chan->greeting && !qtfs_chan_is_up(chan))
@@ -495,6 +559,8 @@ int qtfs_chan_wait(struct qtfs_chan *chan, struct qtfs_req *req, long timeout)
 			break;
 	}
 	chan_waiter_del(chan, req);
+	if (err == -ERESTARTSYS)
+		return err;
 	if (err && (req->done || chan_give_up(chan, req)))
 		return err;
 	return 0;

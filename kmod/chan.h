@@ -3,6 +3,7 @@
 #ifndef QTFS_CHAN_H
 #define QTFS_CHAN_H
 
+#include <linux/hashtable.h>
 #include <linux/list.h>
 #include <linux/spinlock.h>
 #include <linux/timer.h>
@@ -61,6 +62,7 @@ struct qtfs_chan_ops {
  * @limit: requests that may be under way, as the engine allowed
  * @waiters: requests with a task that waits and could receive
  * @leader: of them, the one that is woken when bytes arrive
+ * @parked: requests that wait at the engine without a tag
  * @late: takes over from a leader that does not run
  * @tx: what the sender (QTFS_CHAN_TX_BUSY) works on
  * @rx: what the receiver (QTFS_CHAN_RX_BUSY) works on
@@ -87,6 +89,7 @@ struct qtfs_chan {
 
 	struct list_head waiters;
 	struct qtfs_req *leader;
+	DECLARE_HASHTABLE(parked, 6);
 	struct timer_list late;
 
 	unsigned long flags;
@@ -151,13 +154,17 @@ int qtfs_chan_queue(struct qtfs_chan *chan, struct qtfs_req *req, bool wait);
  */
 int qtfs_chan_post(struct qtfs_chan *chan, struct qtfs_req *req);
 
+/* What was posted travels at once. */
+void qtfs_chan_hurry(struct qtfs_chan *chan);
+
 /**
  * qtfs_chan_wait - wait for a queued request, receiving if nobody else does
  * @timeout: in jiffies; MAX_SCHEDULE_TIMEOUT for none
  *
  * Return: 0 when it is completed, -EINTR or -ETIMEDOUT when the caller gives
  * up: the request is then abandoned and must not be looked at any more. One
- * with a @done goes on without its caller.
+ * with a @done goes on without its caller. -ERESTARTSYS when a signal came and
+ * the request may park: nothing has happened to it.
  */
 int qtfs_chan_wait(struct qtfs_chan *chan, struct qtfs_req *req, long timeout);
 

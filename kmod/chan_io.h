@@ -22,6 +22,15 @@ void qtfs_chan_receive(struct qtfs_chan *chan, struct qtfs_req *until);
 void qtfs_chan_fail(struct qtfs_chan *chan, int err);
 
 /*
+ * The engine has set a request aside under the number @park: its tag is free.
+ * Return: false where that number stands for another.
+ */
+bool qtfs_chan_park(struct qtfs_chan *chan, struct qtfs_req *req, u64 park);
+
+/* The request of that number, referenced; NULL if there is none. */
+struct qtfs_req *qtfs_chan_parked(struct qtfs_chan *chan, u64 park);
+
+/*
  * Takes a request off the channel, before it completes with @err.
  * Return: whether its caller is gone: then it goes to ->abandoned().
  */

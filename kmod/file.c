@@ -20,6 +20,7 @@
 #include "compat/compat.h"
 #include "file.h"
 #include "inode.h"
+#include "lock.h"
 #include "req.h"
 
 static void open_free(struct qtfs_release *release)
@@ -156,19 +157,15 @@ void qtfs_open_evict(struct inode *inode)
 	opens_put(&lingering);
 }
 
-/*
- * Close-to-open: what the engine says about the file at the open decides
- * whether cached pages are good. Where more changes can hide behind the same
- * change attribute they are not.
- */
-static int open_revalidate(struct inode *inode, struct file *file,
-			   const struct qtfs_wire_opened *opened, u64 clock)
+/* Believes an answer's attributes. Return: whether cached pages are concerned. */
+static int data_update(struct inode *inode, const struct qtfs_wire_attr *wire,
+		       u64 clock)
 {
 	struct qtfs_inode *qi = qtfs_i(inode);
 	struct qtfs_attr attr;
 	int err;
 
-	err = qtfs_attr_decode(&opened->attr, &attr);
+	err = qtfs_attr_decode(wire, &attr);
 	if (err)
 		return err;
 	/* An engine that changes what a node is gets no inode of ours. */
@@ -182,10 +179,28 @@ static int open_revalidate(struct inode *inode, struct file *file,
 	qi->racy = false;
 	spin_unlock(&qi->lock);
 	qtfs_inode_update(inode, &attr, clock, false);
+	return 1;
+}
+
+int qtfs_data_revalidate(struct inode *inode, const struct qtfs_wire_attr *wire,
+			 u64 clock)
+{
+	int ret = data_update(inode, wire, clock);
+
+	return ret > 0 ? qtfs_revalidate_pages(inode) : ret;
+}
+
+/*
+ * Close-to-open: what the engine says about the file at the open decides
+ * whether cached pages are good.
+ */
+static int open_revalidate(struct inode *inode, struct file *file,
+			   const struct qtfs_wire_opened *opened, u64 clock)
+{
 	/* The VFS drops them all in a moment, dirty ones too. */
 	if (file->f_flags & O_TRUNC)
-		return 0;
-	return qtfs_revalidate_pages(inode);
+		return min(data_update(inode, &opened->attr, clock), 0);
+	return qtfs_data_revalidate(inode, &opened->attr, clock);
 }
 
 int qtfs_open_attach(struct inode *inode, struct file *file,
@@ -634,7 +649,8 @@ ssize_t qtfs_write_through(struct kiocb *iocb, struct iov_iter *from)
 static ssize_t qtfs_write_iter(struct kiocb *iocb, struct iov_iter *from)
 {
 	struct inode *inode = file_inode(iocb->ki_filp);
-	bool through = iocb->ki_flags & (IOCB_APPEND | IOCB_DIRECT);
+	bool through = (iocb->ki_flags & (IOCB_APPEND | IOCB_DIRECT)) ||
+		       qtfs_partly_locked(inode);
 	ssize_t n;
 	int err;
 
@@ -651,12 +667,6 @@ static ssize_t qtfs_write_iter(struct kiocb *iocb, struct iov_iter *from)
 	if (n > 0 && !through)
 		n = generic_write_sync(iocb, n);
 	return n;
-}
-
-/* Until the engine takes locks for us: no lock is better than one that lies. */
-static int qtfs_lock(struct file *file, int cmd, struct file_lock *lock)
-{
-	return -ENOLCK;
 }
 
 static loff_t qtfs_llseek(struct file *file, loff_t offset, int whence)
@@ -690,7 +700,8 @@ const struct file_operations qtfs_file_operations = {
 	.write_iter	= qtfs_write_iter,
 	.mmap		= qtfs_mmap,
 	.lock		= qtfs_lock,
-	.flock		= qtfs_lock,
+	.flock		= qtfs_flock,
+	.setlease	= simple_nosetlease,
 	.splice_read	= qtfs_splice_read,
 	.splice_write	= iter_file_splice_write,
 };
@@ -701,6 +712,9 @@ const struct file_operations qtfs_direct_operations = {
 	.llseek		= qtfs_direct_llseek,
 	.read_iter	= qtfs_direct_read_iter,
 	.write_iter	= qtfs_direct_write_iter,
+	.lock		= qtfs_lock,
+	.flock		= qtfs_flock,
+	.setlease	= simple_nosetlease,
 	.splice_read	= copy_splice_read,
 	.splice_write	= iter_file_splice_write,
 };

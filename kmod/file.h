@@ -78,6 +78,17 @@ void qtfs_open_put(struct qtfs_open *open);
 int qtfs_open_attach(struct inode *inode, struct file *file,
 		     const struct qtfs_wire_opened *opened, u64 clock);
 
+/**
+ * qtfs_data_revalidate - believe what the engine says of a file's data
+ * @wire: attributes as of an open or a lock
+ * @clock: qtfs_clock() from before the request
+ *
+ * Where more changes can hide behind the same change attribute, cached pages
+ * are no good either.
+ */
+int qtfs_data_revalidate(struct inode *inode, const struct qtfs_wire_attr *wire,
+			 u64 clock);
+
 /* The inode goes: opens that lingered for its pages are released. */
 void qtfs_open_evict(struct inode *inode);
 

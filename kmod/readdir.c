@@ -9,6 +9,7 @@
 #include "dir.h"
 #include "file.h"
 #include "inode.h"
+#include "lock.h"
 #include "reap.h"
 #include "req.h"
 
@@ -269,4 +270,7 @@ const struct file_operations qtfs_dir_operations = {
 	.llseek		= qtfs_dir_llseek,
 	.read		= generic_read_dir,
 	.fsync		= qtfs_dir_fsync,
+	.lock		= qtfs_lock,
+	.flock		= qtfs_flock,
+	.setlease	= simple_nosetlease,
 };

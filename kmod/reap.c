@@ -188,10 +188,29 @@ static void reap_dirents(struct qtfs_session *session, const void *data,
 	}
 }
 
+/* Taken for somebody who was killed while waiting. */
+static void reap_lock(struct qtfs_session *session, const struct qtfs_req *req)
+{
+	struct qtfs_wire_lock body;
+	struct qtfs_args args = {
+		.op	= QTFS_OP_UNLOCK,
+		.nr_in	= 1,
+		.in[0]	= { &body, sizeof(body) },
+	};
+
+	memcpy(&body, req->head + sizeof(struct qtfs_wire_req), sizeof(body));
+	body.flags &= ~cpu_to_le32(QTFS_LOCK_WAIT);
+	qtfs_post(session, &args);
+}
+
 static void reap_reply(struct qtfs_session *session, struct qtfs_req *req)
 {
 	if (req->err)
 		return;
+	if (req->op == QTFS_OP_LOCK) {
+		reap_lock(session, req);
+		return;
+	}
 	if (req->op == QTFS_OP_COMPOUND)
 		reap_compound(session, req->reply, req->reply_len);
 	else if (req->op == QTFS_OP_READDIR)

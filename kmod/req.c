@@ -14,6 +14,7 @@
 
 #include "chan.h"
 #include "cred.h"
+#include "file.h"
 #include "log.h"
 #include "req.h"
 #include "session.h"
@@ -56,6 +57,8 @@ static void req_free(struct qtfs_req *req)
 			folio_put(page_folio(req->send.bvec[i].bv_page));
 	if (req->cred)
 		qtfs_cred_put(req->cred);
+	if (req->open)
+		qtfs_open_put(req->open);
 	if (req->head != req->head_buf)
 		kfree(req->head);
 	if (req->reply != req->reply_buf)
@@ -149,6 +152,10 @@ struct qtfs_req *qtfs_req_new(const struct qtfs_args *args, gfp_t gfp)
 	req->reply_min = args->out_min;
 	req->reply_max = QTFS_PAD(args->out.iov_len);
 	req->recv_max = args->data_max;
+	req->may_park = args->may_park;
+	req->open = args->open;
+	if (req->open)
+		qtfs_open_get(req->open);
 	if (req_fill(req, args, gfp)) {
 		qtfs_req_put(req);
 		return NULL;
@@ -255,6 +262,25 @@ static void req_results(struct qtfs_req *req, struct qtfs_args *args)
 	req->recv_copy = NULL;
 }
 
+/*
+ * A signal ends what waits for somebody; but only the engine knows whether it
+ * was had at the last moment, so its answer counts.
+ */
+static int req_wait(struct qtfs_session *session, struct qtfs_req *req,
+		    long timeout)
+{
+	int err = qtfs_chan_wait(session->chan, req, timeout);
+
+	if (err != -ERESTARTSYS)
+		return err;
+	req->may_park = false;	/* the signal is known */
+	req_cancel(session, req->tag);
+	err = qtfs_chan_wait(session->chan, req, timeout);
+	if (!err && req->err == -EINTR)
+		req->err = -ERESTARTSYS;
+	return err;
+}
+
 int qtfs_call(struct qtfs_session *session, struct qtfs_args *args)
 {
 	struct qtfs_req *req = qtfs_req_new(args, GFP_NOFS);
@@ -271,8 +297,7 @@ int qtfs_call(struct qtfs_session *session, struct qtfs_args *args)
 		goto out;
 
 	tag = req->tag;
-	err = qtfs_chan_wait(session->chan, req,
-			     args->timeout ?: MAX_SCHEDULE_TIMEOUT);
+	err = req_wait(session, req, args->timeout ?: MAX_SCHEDULE_TIMEOUT);
 	if (err) {
 		if (!args->session_op)	/* else there may be no session yet */
 			req_cancel(session, tag);

@@ -7,12 +7,14 @@
 #define QTFS_REQ_H
 
 #include <linux/bvec.h>
+#include <linux/list.h>
 #include <linux/refcount.h>
 #include <linux/uio.h>
 #include <linux/wait.h>
 #include <qtfs/ops.h>
 
 struct qtfs_chan;
+struct qtfs_open;
 struct qtfs_session;
 
 /**
@@ -43,6 +45,10 @@ struct qtfs_pages {
  * @cred: act as this one; NULL: the current task's
  * @timeout: in jiffies; 0: none
  * @session_op: belongs to the session itself: sent with credential 0
+ * @open: not released at the engine before the request is over, whatever
+ *	becomes of the caller; may be NULL
+ * @may_park: it may wait for somebody for ever: the engine may take it off its
+ *	tag, and any signal ends the wait, with -ERESTARTSYS
  */
 struct qtfs_args {
 	u16 op;
@@ -57,12 +63,15 @@ struct qtfs_args {
 	size_t data_len;
 	const struct cred *cred;
 	long timeout;
+	struct qtfs_open *open;
 	bool session_op;
+	bool may_park;
 };
 
 enum qtfs_req_state {
 	QTFS_REQ_QUEUED,	/* on the channel's send list */
 	QTFS_REQ_SENT,		/* in the tag table, the reply to come */
+	QTFS_REQ_PARKED,	/* among the parked ones, a push to come */
 	QTFS_REQ_DONE,		/* completed, @err is set */
 };
 
@@ -82,9 +91,13 @@ enum qtfs_req_state {
  * @err: result
  * @op: enum qtfs_op
  * @noreply: the engine does not answer
+ * @may_park: see struct qtfs_args
  * @abandoned: the caller is gone; the reply's gifts are given back
  * @tag: 0 until queued
+ * @park: what the engine calls it while it is parked
+ * @parked: in the channel's table by @park, then
  * @cred: credential reference; see cred.h
+ * @open: see struct qtfs_args; a reference
  * @head: header and body; @head_buf or allocated
  * @send: payload, as pages (each with a reference that the request drops when
  *	it is freed: the sender may still be reading) or as @send_copy
@@ -112,9 +125,13 @@ struct qtfs_req {
 	int err;
 	u16 op;
 	bool noreply;
+	bool may_park;
 	bool abandoned;
 	u64 tag;
+	u64 park;
+	struct hlist_node parked;
 	struct qtfs_cred *cred;
+	struct qtfs_open *open;
 
 	void *head;
 	size_t head_len;
@@ -168,7 +185,8 @@ int qtfs_wire_status(__le32 status);
  *
  * Return: 0 with @args' results filled in, or a negative errno: the server's,
  * -EINTR after SIGKILL, -ETIMEDOUT after @args->timeout, -EIO after an abort,
- * -EPROTO for a reply that makes no sense.
+ * -EPROTO for a reply that makes no sense, -ERESTARTSYS for an interrupted wait
+ * (@args->may_park) that the engine has ended without any effect.
  */
 int qtfs_call(struct qtfs_session *session, struct qtfs_args *args);
 

@@ -97,6 +97,11 @@ static void rx_aim(struct qtfs_chan *chan, struct qtfs_req *req, size_t len)
 	}
 }
 
+static bool rx_is_parked(const struct qtfs_wire_rep *hdr)
+{
+	return hdr->flags & cpu_to_le16(QTFS_FRAME_PARKED);
+}
+
 static int rx_check_reply(struct qtfs_chan *chan, size_t body, size_t payload)
 {
 	const struct qtfs_wire_rep *hdr = &chan->rx.hdr;
@@ -111,7 +116,11 @@ static int rx_check_reply(struct qtfs_chan *chan, size_t body, size_t payload)
 		return rx_protocol_error(chan, "wrong operation");
 	if (body > req->reply_max)
 		return rx_protocol_error(chan, "body too long");
-	if (!hdr->status && body < req->reply_min)
+	if (rx_is_parked(hdr) &&
+	    (!req->may_park || hdr->status || payload ||
+	     body != sizeof(struct qtfs_wire_parked)))
+		return rx_protocol_error(chan, "parked what cannot be");
+	if (!rx_is_parked(hdr) && !hdr->status && body < req->reply_min)
 		return rx_protocol_error(chan, "body too short");
 	if (payload > (hdr->status ? 0 : req->recv_max))
 		return rx_protocol_error(chan, "payload too long");
@@ -135,7 +144,8 @@ static int rx_check(struct qtfs_chan *chan)
 		return rx_protocol_error(chan, "lengths make no sense");
 	len -= sizeof(*hdr) + body;
 
-	if (flags == QTFS_FRAME_REPLY)
+	if (flags == QTFS_FRAME_REPLY ||
+	    flags == (QTFS_FRAME_REPLY | QTFS_FRAME_PARKED))
 		return rx_check_reply(chan, body, len);
 	if (flags != QTFS_FRAME_PUSH)
 		return rx_protocol_error(chan, "neither reply nor push");
@@ -168,26 +178,80 @@ static int rx_payload(struct qtfs_chan *chan)
 	return 0;
 }
 
-/* The frame is complete. */
-static void rx_deliver(struct qtfs_chan *chan)
+/* The engine is through with @req, a reference of which goes. */
+static void rx_finish(struct qtfs_chan *chan, struct qtfs_req *req,
+		      __le32 status)
 {
-	struct qtfs_req *req = chan->rx.req;
-	int err;
+	int err = -qtfs_wire_status(status);
 
-	qtfs_count(chan->stats, QTFS_COUNT_FRAMES_IN);
-	chan->rx.req = NULL;
-	if (!req) {
-		qtfs_count(chan->stats, QTFS_COUNT_PUSHES);
-		chan->ops->push(chan, &chan->rx.hdr, chan->rx.push,
-				le32_to_cpu(chan->rx.hdr.body));
-		return;
-	}
-	err = -qtfs_wire_status(chan->rx.hdr.status);
 	if (qtfs_chan_detach(chan, req, err))
 		chan->ops->abandoned(chan, req);
 	else
 		qtfs_req_complete(req, err);
 	qtfs_req_put(req);
+}
+
+/* The result of a request that was parked: its reply's body comes behind. */
+static int rx_unpark(struct qtfs_chan *chan, const void *body, size_t len)
+{
+	const struct qtfs_wire_push_unpark *push = body;
+	struct qtfs_req *req;
+	int err = 0;
+
+	if (len < sizeof(*push))
+		return rx_protocol_error(chan, "bad push");
+	req = qtfs_chan_parked(chan, le64_to_cpu(push->park));
+	if (!req)
+		return rx_protocol_error(chan, "result of nothing");
+	len -= sizeof(*push);
+	if (le16_to_cpu(push->op) != req->op || len > req->reply_max ||
+	    (!push->status && len < req->reply_min))
+		err = rx_protocol_error(chan, "result makes no sense");
+	if (err) {
+		qtfs_req_put(req);
+		return err;
+	}
+	memcpy(req->reply, push + 1, len);
+	req->reply_len = len;
+	rx_finish(chan, req, push->status);
+	return 0;
+}
+
+static int rx_push(struct qtfs_chan *chan)
+{
+	size_t len = le32_to_cpu(chan->rx.hdr.body);
+
+	qtfs_count(chan->stats, QTFS_COUNT_PUSHES);
+	if (le16_to_cpu(chan->rx.hdr.op) == QTFS_OP_PUSH_UNPARK)
+		return rx_unpark(chan, chan->rx.push, len);
+	chan->ops->push(chan, &chan->rx.hdr, chan->rx.push, len);
+	return 0;
+}
+
+static int rx_park(struct qtfs_chan *chan, struct qtfs_req *req)
+{
+	const struct qtfs_wire_parked *body = req->reply;
+	int err = 0;
+
+	if (!qtfs_chan_park(chan, req, le64_to_cpu(body->park)))
+		err = rx_protocol_error(chan, "parked twice");
+	qtfs_req_put(req);
+	return err;
+}
+
+/* The frame is complete. */
+static int rx_deliver(struct qtfs_chan *chan)
+{
+	struct qtfs_req *req = chan->rx.req;
+
+	qtfs_count(chan->stats, QTFS_COUNT_FRAMES_IN);
+	chan->rx.req = NULL;
+	if (!req)
+		return rx_push(chan);
+	if (rx_is_parked(&chan->rx.hdr))
+		return rx_park(chan, req);
+	rx_finish(chan, req, chan->rx.hdr.status);
+	return 0;
 }
 
 /* One step of the frame in hand; 0 to go on. */
@@ -221,8 +285,7 @@ static int rx_step(struct qtfs_chan *chan)
 		if (err)
 			return err;
 		chan->rx.stage = RX_HEADER;
-		rx_deliver(chan);
-		return 0;
+		return rx_deliver(chan);
 	}
 }
 

@@ -105,7 +105,8 @@ static int greeting_check_hello(struct greeting *g,
 	g->auth = le32_to_cpu(rep->auth);
 	if (le32_to_cpu(rep->magic) != QTFS_WIRE_MAGIC ||
 	    le16_to_cpu(rep->version) != QTFS_WIRE_VERSION || rep->reserved ||
-	    rep->features || !inflight || inflight > QTFS_INFLIGHT_MAX ||
+	    (rep->features & ~cpu_to_le64(QTFS_SESSION_FEATURES)) ||
+	    !inflight || inflight > QTFS_INFLIGHT_MAX ||
 	    io_max < PAGE_SIZE || hweight32(g->auth) != 1)
 		return greeting_fail(g, -EPROTO,
 				     "the server's greeting makes no sense");
@@ -115,6 +116,7 @@ static int greeting_check_hello(struct greeting *g,
 				     "the server does not ask for the key");
 
 	session->life = le64_to_cpu(rep->life);
+	session->features = le64_to_cpu(rep->features);
 	session->io_max = min3(io_max, g->params->io_max, QTFS_IO_MAX);
 	session->chan->limit = inflight;
 	return 0;
@@ -136,6 +138,7 @@ static int greeting_hello(struct greeting *g)
 	hello->magic = cpu_to_le32(QTFS_WIRE_MAGIC);
 	hello->version_min = cpu_to_le16(QTFS_WIRE_VERSION);
 	hello->version_max = cpu_to_le16(QTFS_WIRE_VERSION);
+	hello->features = cpu_to_le64(QTFS_SESSION_FEATURES);
 	hello->io_max = cpu_to_le32(g->params->io_max);
 	hello->inflight = cpu_to_le32(QTFS_INFLIGHT_MAX);
 	hello->name_len = cpu_to_le16(name_len);
@@ -213,7 +216,7 @@ static void session_push(struct qtfs_chan *chan,
 			 const struct qtfs_wire_rep *hdr, const void *body,
 			 size_t len)
 {
-	/* No feature that pushes was asked for in the greeting. */
+	/* No other feature that pushes was asked for in the greeting. */
 	qtfs_debug("ignored push %u\n", le16_to_cpu(hdr->op));
 }
 
@@ -319,6 +322,7 @@ static struct qtfs_session *session_new(const struct qtfs_session_params *p)
 
 	refcount_set(&session->ref, 1);
 	INIT_LIST_HEAD(&session->list);
+	get_random_bytes(&session->owner_key, sizeof(session->owner_key));
 	session->net = get_net(p->net);
 	session->to = p->to;
 	qtfs_creds_init(&session->creds);

@@ -5,6 +5,7 @@
 
 #include <linux/list.h>
 #include <linux/refcount.h>
+#include <linux/siphash.h>
 #include <linux/workqueue.h>
 #include <qtfs/wire.h>
 
@@ -42,6 +43,9 @@ struct qtfs_session_params {
 	char why[160];
 };
 
+/* What we know how to use. */
+#define QTFS_SESSION_FEATURES (QTFS_FEATURE_LOCKS | QTFS_FEATURE_PARK)
+
 /* What eviction leaves behind for FORGET; allocated with its inode. */
 struct qtfs_forget {
 	struct list_head link;
@@ -59,6 +63,8 @@ struct qtfs_forget {
  * @wire_id: the engine's name for the session
  * @secret: proves later connections to be ours
  * @life: of the engine
+ * @features: QTFS_FEATURE_* that both sides have
+ * @owner_key: makes lock owners' pointers into numbers that tell nothing
  * @lease_ms: how long the engine remembers a silent client
  * @io_max: longest payload
  * @forgets: struct qtfs_forget, protected by @reap_lock
@@ -83,6 +89,8 @@ struct qtfs_session {
 	u8 wire_id[QTFS_SESSION_ID_LEN];
 	u8 secret[QTFS_SECRET_LEN];
 	u64 life;
+	u64 features;
+	siphash_key_t owner_key;
 	u32 lease_ms;
 	u32 io_max;
 

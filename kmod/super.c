@@ -59,12 +59,20 @@ enum {
 	OPT_SOURCE, OPT_SERVER, OPT_PORT, OPT_TRANS, OPT_SYMLINKS, OPT_RSIZE,
 	OPT_WSIZE, OPT_RA, OPT_ACREGMIN, OPT_ACREGMAX, OPT_ACDIRMIN,
 	OPT_ACDIRMAX, OPT_ACTIMEO, OPT_NOAC, OPT_CONNECT_TIMEOUT, OPT_PSK,
-	OPT_ADDR,
+	OPT_ADDR, OPT_LOCAL_LOCK,
 };
 
 static const struct constant_table symlinks_table[] = {
 	{ "relative",	QTFS_SYMLINKS_RELATIVE },
 	{ "raw",	QTFS_SYMLINKS_RAW },
+	{}
+};
+
+static const struct constant_table local_lock_table[] = {
+	{ "none",	0 },
+	{ "flock",	QTFS_LOCAL_FLOCK },
+	{ "posix",	QTFS_LOCAL_POSIX },
+	{ "all",	QTFS_LOCAL_FLOCK | QTFS_LOCAL_POSIX },
 	{}
 };
 
@@ -86,6 +94,7 @@ static const struct fs_parameter_spec params[] = {
 	fsparam_u32("connect_timeout",		OPT_CONNECT_TIMEOUT),
 	__fsparam(fs_param_is_blob, "psk",	OPT_PSK, 0, NULL),
 	fsparam_string("addr",			OPT_ADDR),
+	fsparam_enum("local_lock",		OPT_LOCAL_LOCK, local_lock_table),
 	{}
 };
 
@@ -236,6 +245,9 @@ static int parse_param(struct fs_context *fc, struct fs_parameter *param)
 	case OPT_SYMLINKS:
 		opts->symlinks = result.uint_32;
 		return 0;
+	case OPT_LOCAL_LOCK:
+		opts->local_lock = result.uint_32;
+		return 0;
 	case OPT_RSIZE:
 		return parse_io(fc, "rsize", result.uint_32, &opts->rsize);
 	case OPT_WSIZE:
@@ -302,6 +314,16 @@ static int qtfs_statfs(struct dentry *dentry, struct kstatfs *st)
 	return 0;
 }
 
+static const char *local_lock_name(u32 value)
+{
+	const struct constant_table *entry;
+
+	for (entry = local_lock_table; entry->name; entry++)
+		if (entry->value == value)
+			break;
+	return entry->name;
+}
+
 static int qtfs_show_options(struct seq_file *m, struct dentry *root)
 {
 	const struct qtfs_fs *fs = qtfs_fs(root->d_sb);
@@ -318,6 +340,9 @@ static int qtfs_show_options(struct seq_file *m, struct dentry *root)
 		   o->ra_kib);
 	seq_printf(m, ",acregmin=%u,acregmax=%u,acdirmin=%u,acdirmax=%u",
 		   o->ac.reg_min, o->ac.reg_max, o->ac.dir_min, o->ac.dir_max);
+	if (o->local_lock)
+		seq_printf(m, ",local_lock=%s",
+			   local_lock_name(o->local_lock));
 	if (o->connect_timeout != DEFAULT_CONNECT_TIMEOUT)
 		seq_printf(m, ",connect_timeout=%u", o->connect_timeout);
 	return 0;

@@ -17,11 +17,15 @@ enum qtfs_symlinks {
 	QTFS_SYMLINKS_RAW,
 };
 
+#define QTFS_LOCAL_FLOCK	0x1u
+#define QTFS_LOCAL_POSIX	0x2u
+
 /**
  * struct qtfs_options - mount options, after defaults
  * @rsize: longest read, bytes
  * @wsize: longest write, bytes
  * @ra_kib: readahead window, KiB
+ * @local_lock: QTFS_LOCAL_*: locks that exclude nobody but this mount's own
  * @ac: attribute time-outs in seconds
  */
 struct qtfs_options {
@@ -30,6 +34,7 @@ struct qtfs_options {
 	u32 wsize;
 	u32 ra_kib;
 	u32 connect_timeout;
+	u32 local_lock;
 	struct {
 		u32 reg_min;
 		u32 reg_max;

@@ -155,6 +155,30 @@ static inline void qtfs_sk_hold_net(struct sock *sk)
  */
 #define QTFS_WAIT_STATE (TASK_KILLABLE | TASK_FREEZABLE_UNSAFE)
 
+/* And how, where what is waited for may never come: any signal ends it. */
+#define QTFS_INTERRUPTIBLE_STATE (TASK_INTERRUPTIBLE | TASK_FREEZABLE_UNSAFE)
+
+/* until 6.3 locks were part of linux/fs.h */
+#ifdef QTFS_HAVE_FILELOCK_H
+#include <linux/filelock.h>
+#endif
+
+#ifdef QTFS_HAVE_FILE_LOCK_CORE
+#define qtfs_fl(fl, field) ((fl)->c.flc_##field)
+#define qtfs_for_each_lock(fl, head) list_for_each_entry(fl, head, c.flc_list)
+#else /* until 6.9 */
+#define qtfs_fl(fl, field) ((fl)->fl_##field)
+#define qtfs_for_each_lock(fl, head) list_for_each_entry(fl, head, fl_list)
+#endif
+
+#ifndef QTFS_HAVE_LOCKS_INODE_CONTEXT /* until 6.3 */
+static inline struct file_lock_context *
+locks_inode_context(const struct inode *inode)
+{
+	return smp_load_acquire(&inode->i_flctx);
+}
+#endif
+
 /* Page frags of the socket, not of the task, which may be in reclaim. */
 static inline void qtfs_sk_own_frag(struct sock *sk)
 {

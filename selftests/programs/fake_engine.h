@@ -123,6 +123,7 @@ static int answer_hello(void)
 	rep->io_max = htole32(1 << 20);
 	rep->inflight = htole32(64);
 	rep->auth = htole32(QTFS_AUTH_NONE);
+	rep->features = htole64(QTFS_FEATURE_LOCKS | QTFS_FEATURE_PARK);
 	return 0;
 }
 
@@ -212,6 +213,14 @@ static int answer(unsigned int op, const void *body)
 	case QTFS_OP_LISTXATTR:
 		add(sizeof(struct qtfs_wire_xattr_rep));
 		return 0;
+	case QTFS_OP_LOCK:
+		put_attr(add(sizeof(struct qtfs_wire_attr)), 2);
+		return 0;
+	case QTFS_OP_GETLOCK:
+		*(struct qtfs_wire_lock *)add(sizeof(struct qtfs_wire_lock)) =
+			*(const struct qtfs_wire_lock *)body;
+		return 0;
+	case QTFS_OP_UNLOCK:
 	case QTFS_OP_CRED:
 	case QTFS_OP_RELEASE:
 	case QTFS_OP_FSYNC:

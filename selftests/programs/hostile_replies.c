@@ -46,6 +46,7 @@ static void cut_body(struct reply *r)		{ r->cut = sizeof(r->hdr) + 16; r->close_
 static void odd_status(struct reply *r)		{ r->hdr.status = htole32(9999); r->body = r->payload = 0; }
 static void restart_status(struct reply *r)	{ r->hdr.status = htole32(512); r->body = r->payload = 0; }
 
+static void nothing(struct reply *r)		{ }
 static void odd_type(struct reply *r)		{ r->attr->type = htole32(99); }
 static void no_type(struct reply *r)		{ r->attr->type = 0; }
 static void now_a_file(struct reply *r)		{ r->attr->type = htole32(QTFS_TYPE_REG); }
@@ -64,6 +65,14 @@ static void read_lies(struct reply *r)		{ r->read->count = htole32(4000); }
 static void read_stops(struct reply *r)		{ r->read->flags = 0; r->read->count = htole32(2); r->payload = 2; }
 static void link_with_nul(struct reply *r)	{ r->bytes[r->body + 1] = 0; }
 static void link_empty(struct reply *r)		{ r->payload = 0; }
+
+static void lock_backwards(struct reply *r)
+{
+	struct qtfs_wire_lock *lock = (void *)r->bytes;
+
+	lock->start = htole64(-9ull);
+	lock->end = htole64(5);
+}
 
 static void one_name(struct reply *r, const char *name, size_t len)
 {
@@ -101,11 +110,58 @@ static void push(struct reply *r, unsigned int op, size_t body)
 
 static void pushes(struct reply *r)
 {
-	int i;
+	unsigned int i, op;
 
-	for (i = 0; i < 100; i++)
-		push(r, QTFS_OP_PUSH_INVAL + i % 9, 8 * (i % 5));
+	for (i = 0; i < 100; i++) {
+		op = QTFS_OP_PUSH_INVAL + i % 9;
+		if (op != QTFS_OP_PUSH_UNPARK)
+			push(r, op, 8 * (i % 5));
+	}
 }
+
+static void result_of_nothing(struct reply *r)	{ push(r, QTFS_OP_PUSH_UNPARK, 16); }
+
+/* Says that the request waits, under a number. */
+static void park(struct reply *r, unsigned long long number, size_t body)
+{
+	struct qtfs_wire_rep hdr = r->hdr;
+	struct qtfs_wire_parked parked = { htole64(number) };
+
+	hdr.flags = htole16(QTFS_FRAME_REPLY | QTFS_FRAME_PARKED);
+	hdr.len = htole32(sizeof(hdr) + body);
+	hdr.body = htole32(body);
+	memcpy(r->before + r->before_len, &hdr, sizeof(hdr));
+	memcpy(r->before + r->before_len + sizeof(hdr), &parked, sizeof(parked));
+	r->before_len += sizeof(hdr) + body;
+}
+
+/* The reply becomes the result of the request that waits. */
+static void unpark(struct reply *r, unsigned long long number, unsigned int op)
+{
+	struct qtfs_wire_push_unpark head = { htole64(number), 0, htole16(op) };
+
+	memmove(r->bytes + sizeof(head), r->bytes, r->body);
+	memcpy(r->bytes, &head, sizeof(head));
+	r->body += sizeof(head);
+	r->hdr.op = htole16(QTFS_OP_PUSH_UNPARK);
+	r->hdr.flags = htole16(QTFS_FRAME_PUSH);
+	r->hdr.tag = 0;
+}
+
+static void parked(struct reply *r)
+{
+	park(r, 5, 8);
+	unpark(r, 5, QTFS_OP_LOCK);
+}
+
+static void parked_long(struct reply *r)	{ park(r, 5, 16); unpark(r, 5, QTFS_OP_LOCK); }
+static void parked_twice(struct reply *r)	{ park(r, 5, 8); park(r, 6, 8); unpark(r, 6, QTFS_OP_LOCK); }
+static void result_twice(struct reply *r)	{ parked(r); r->times = 2; }
+static void result_of_another(struct reply *r)	{ park(r, 5, 8); unpark(r, 6, QTFS_OP_LOCK); }
+static void result_of_another_op(struct reply *r) { park(r, 5, 8); unpark(r, 5, QTFS_OP_STATFS); }
+static void result_short(struct reply *r)	{ parked(r); r->body -= 8; }
+static void result_long(struct reply *r)	{ parked(r); r->body += 416; }
+static void result_with_tag(struct reply *r)	{ park(r, 5, 8); unpark(r, 5, QTFS_OP_LOCK); r->hdr.tag = htole64(7); }
 
 static void push_large(struct reply *r)		{ push(r, QTFS_OP_PUSH_EVENT, 16384); }
 static void push_beyond(struct reply *r)	{ push(r, QTFS_OP_PUSH_EVENT, 16392); }
@@ -198,6 +254,22 @@ static int do_fstat(void)
 	return err ?: errno_of(stat("dir", &st));
 }
 
+static int do_lock(void)
+{
+	struct flock fl = { .l_type = F_RDLCK };
+	int fd = open("file", O_RDONLY);
+
+	return fd < 0 ? errno : errno_of(fcntl(fd, F_SETLKW, &fl));
+}
+
+static int do_test_lock(void)
+{
+	struct flock fl = { .l_type = F_RDLCK };
+	int fd = open("file", O_RDONLY);
+
+	return fd < 0 ? errno : errno_of(fcntl(fd, F_GETLK, &fl));
+}
+
 static int do_statfs(void)
 {
 	struct statfs st;
@@ -256,6 +328,22 @@ EVIL(push_beyond, STATFS, do_statfs, DEAD);
 EVIL(push_large, STATFS, do_statfs, DEAD);
 EVIL(pushes, STATFS, do_statfs, CALM);
 EVIL(odd_status, STATFS, do_statfs, EIO);
+
+EVIL(nothing, LOCK, do_lock, 0);
+EVIL(parked, LOCK, do_lock, 0);
+EVIL(parked, STATFS, do_statfs, DEAD);
+EVIL(parked_long, LOCK, do_lock, DEAD);
+EVIL(parked_twice, LOCK, do_lock, DEAD);
+EVIL(result_of_nothing, STATFS, do_statfs, DEAD);
+EVIL(result_of_another, LOCK, do_lock, DEAD);
+EVIL(result_of_another_op, LOCK, do_lock, DEAD);
+EVIL(result_twice, LOCK, do_lock, DEAD);
+EVIL(result_short, LOCK, do_lock, DEAD);
+EVIL(result_long, LOCK, do_lock, DEAD);
+EVIL(result_with_tag, LOCK, do_lock, DEAD);
+EVIL(nanoseconds, LOCK, do_lock, EPROTO);
+EVIL(now_a_dir, LOCK, do_lock, ESTALE);
+EVIL(lock_backwards, GETLOCK, do_test_lock, EPROTO);
 EVIL(restart_status, STATFS, do_statfs, EIO);
 
 EVIL(odd_type, LOOKUP, do_stat, EPROTO);
