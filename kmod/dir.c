@@ -448,6 +448,56 @@ static int open_create(struct inode *dir, struct dentry *dentry,
 	return open_found(dir, dentry, file, &rep.entry, &rep.opened, clock);
 }
 
+/* A file without a name; linkat(2) may give it one. */
+static int qtfs_tmpfile(struct mnt_idmap *idmap, struct inode *dir,
+			struct file *file, umode_t mode)
+{
+	struct qtfs_wire_create body = {
+		.dir   = cpu_to_le64(qtfs_i(dir)->node),
+		.mode  = cpu_to_le32(mode & 07777),
+		.umask = cpu_to_le32(current_umask()),
+		/* Without O_EXCL it may be given a name. */
+		.flags = cpu_to_le32(qtfs_open_flags_encode(file->f_flags &
+							    ~O_DIRECTORY)),
+	};
+	struct qtfs_session *session = qtfs_session(dir->i_sb);
+	struct qtfs_wire_created rep;
+	struct qtfs_args args = {
+		.op	 = QTFS_OP_TMPFILE,
+		.nr_in	 = 1,
+		.in[0]	 = { &body, sizeof(body) },
+		.out	 = { &rep, sizeof(rep) },
+		.out_min = sizeof(rep),
+	};
+	u64 clock = qtfs_clock(dir->i_sb);
+	struct qtfs_entry entry;
+	struct inode *inode;
+	int err;
+
+	err = qtfs_call(session, &args);
+	if (err)
+		return err;
+	err = qtfs_entry_decode(&rep.entry, &entry);
+	if (!err && !S_ISREG(entry.attr.mode))
+		err = -EPROTO;
+	if (err)
+		qtfs_forget_entry(session, &rep.entry);
+	inode = err ? ERR_PTR(err) : qtfs_iget(dir->i_sb, &entry, clock);
+	if (IS_ERR(inode)) {
+		qtfs_release_now(session, le64_to_cpu(rep.opened.open));
+		return PTR_ERR(inode);
+	}
+	d_instantiate(file->f_path.dentry, inode);
+	err = qtfs_open_attach(inode, file, &rep.opened, clock);
+	if (err)
+		return err;
+	err = finish_open_simple(file, 0);
+	/* Refused by a security module: ->release will not be called. */
+	if (err && !(file->f_mode & FMODE_OPENED))
+		qtfs_release(inode, file);
+	return err;
+}
+
 /* The request: LOOKUP, OPEN of what it gives, READ of what that gives. */
 struct open_compound {
 	struct qtfs_wire_compound head;
@@ -629,6 +679,7 @@ static int qtfs_atomic_open(struct inode *dir, struct dentry *dentry,
 const struct inode_operations qtfs_dir_inode_operations = {
 	.lookup		= qtfs_lookup,
 	.atomic_open	= qtfs_atomic_open,
+	.tmpfile	= qtfs_tmpfile,
 	.create		= qtfs_create,
 	.mkdir		= qtfs_mkdir,
 	.mknod		= qtfs_mknod,

@@ -21,6 +21,7 @@
 #include "file.h"
 #include "inode.h"
 #include "lock.h"
+#include "range.h"
 #include "req.h"
 
 static void open_free(struct qtfs_release *release)
@@ -674,7 +675,13 @@ static loff_t qtfs_llseek(struct file *file, loff_t offset, int whence)
 	struct inode *inode = file_inode(file);
 	int err;
 
-	if (whence == SEEK_END || whence == SEEK_DATA || whence == SEEK_HOLE) {
+	if (whence == SEEK_DATA || whence == SEEK_HOLE) {
+		offset = qtfs_seek_call(file, offset, whence);
+		if (offset < 0)
+			return offset;
+		return vfs_setpos(file, offset, inode->i_sb->s_maxbytes);
+	}
+	if (whence == SEEK_END) {
 		err = qtfs_inode_revalidate(inode, false);
 		if (err)
 			return err;
@@ -699,6 +706,9 @@ const struct file_operations qtfs_file_operations = {
 	.read_iter	= qtfs_read_iter,
 	.write_iter	= qtfs_write_iter,
 	.mmap		= qtfs_mmap,
+	.fallocate	= qtfs_fallocate,
+	.copy_file_range = qtfs_copy_file_range,
+	.remap_file_range = qtfs_remap_file_range,
 	.lock		= qtfs_lock,
 	.flock		= qtfs_flock,
 	.setlease	= simple_nosetlease,

@@ -13,6 +13,7 @@
 #include <linux/posix_acl.h>
 #include <linux/sched.h>
 #include <linux/socket.h>
+#include <linux/splice.h>
 #include <linux/timer.h>
 #include <linux/writeback.h>
 #include <net/net_namespace.h>
@@ -157,6 +158,15 @@ static inline void qtfs_sk_hold_net(struct sock *sk)
 
 /* And how, where what is waited for may never come: any signal ends it. */
 #define QTFS_INTERRUPTIBLE_STATE (TASK_INTERRUPTIBLE | TASK_FREEZABLE_UNSAFE)
+
+#ifndef QTFS_HAVE_SPLICE_COPY_FILE_RANGE /* until 6.8 */
+static inline ssize_t splice_copy_file_range(struct file *in, loff_t in_pos,
+					     struct file *out, loff_t out_pos,
+					     size_t len)
+{
+	return generic_copy_file_range(in, in_pos, out, out_pos, len, 0);
+}
+#endif
 
 /* until 6.3 locks were part of linux/fs.h */
 #ifdef QTFS_HAVE_FILELOCK_H

@@ -14,6 +14,7 @@
 #include <map>
 #include <memory>
 #include <mutex>
+#include <tuple>
 
 #include "engine/lock_ranges.hh"
 #include "engine/open.hh"
@@ -28,13 +29,18 @@ class LockTable;
 struct LockOwner {
   const void* session = nullptr;
   uint64_t id = 0;
-  auto operator<=>(const LockOwner&) const = default;
+  bool operator==(const LockOwner&) const = default;
+  bool operator<(const LockOwner& other) const {
+    return std::tie(session, id) < std::tie(other.session, other.id);
+  }
 };
 
 struct FileKey {
   uint64_t dev = 0;
   uint64_t ino = 0;
-  auto operator<=>(const FileKey&) const = default;
+  bool operator<(const FileKey& other) const {
+    return std::tie(dev, ino) < std::tie(other.dev, other.ino);
+  }
 };
 
 enum class LockKind : uint8_t { posix, ofd, flock };
