@@ -1,0 +1,114 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0
+# Locks as real programs use them, from both machines; local_lock=; an engine
+# that goes away while somebody waits.
+. "$(dirname "$0")/lib.sh"
+need python3 git flock
+
+OTHER=$TMP/other
+mkdir "$OTHER"
+at_end umount -f "$OTHER"
+
+# add.py DATABASE N: adds one to a number, N times, each in its own transaction
+cat >"$DIR/add.py" <<-'END'
+	import sqlite3, sys
+	db = sqlite3.connect(sys.argv[1], timeout=60, isolation_level=None)
+	for i in range(int(sys.argv[2])):
+	    db.execute("begin immediate")
+	    n, = db.execute("select n from t").fetchone()
+	    db.execute("update t set n = ?", (n + 1,))
+	    db.execute("insert into log values (?, ?)", (sys.argv[3], n))
+	    db.execute("commit")
+END
+
+begin "SQLite with a rollback journal: two writers here, one on the server"
+python3 - "$DIR/db" <<-'END' || bail "no database"
+	import sqlite3, sys
+	db = sqlite3.connect(sys.argv[1])
+	db.execute("create table t (n integer)")
+	db.execute("create table log (who text, n integer)")
+	db.execute("insert into t values (0)")
+	db.commit()
+END
+on_host "python3 $SRV/add.py $SRV/db 15 server" </dev/null >"$TMP/server" 2>&1 &
+there=$!
+python3 "$DIR/add.py" "$DIR/db" 15 one >"$TMP/one" 2>&1 &
+one=$!
+python3 "$DIR/add.py" "$DIR/db" 15 two >"$TMP/two" 2>&1 &
+two=$!
+for pid in $there $one $two; do
+	expect_status 0 wait "$pid"
+done
+cat "$TMP"/{server,one,two} | while read -r line; do note "$line"; done
+python3 - "$DIR/db" <<-'END' || fail "what was written"
+	import sqlite3, sys
+	db = sqlite3.connect(sys.argv[1])
+	assert db.execute("pragma integrity_check").fetchone() == ("ok",)
+	assert db.execute("select n from t").fetchone() == (45,)
+	assert db.execute("select count(distinct n) from log").fetchone() == (45,)
+END
+expect_output ok on_host "python3 -c 'import sqlite3; print(sqlite3.connect(\"$SRV/db\").execute(\"pragma integrity_check\").fetchone()[0])'"
+
+begin "git: commit, gc, clone and fsck on the mount"
+git_here() {
+	git -c user.name=n -c user.email=n@example.org "$@" 2>&1
+}
+expect_ok git_here init -q "$DIR/repo"
+for i in 1 2 3; do
+	seq $((i * 1000)) >"$DIR/repo/file"
+	mkdir -p "$DIR/repo/d$i" && seq $i >"$DIR/repo/d$i/x"
+	(cd "$DIR/repo" && git_here add -A && git_here commit -qm "$i") >"$TMP/git" ||
+		fail "$(cat "$TMP/git")"
+done
+expect_ok git_here -C "$DIR/repo" gc -q --prune=now
+expect_ok git_here clone -q "$DIR/repo" "$DIR/clone"
+expect_ok git_here -C "$DIR/clone" fsck --full --strict
+expect_output "" git_here -C "$DIR/clone" status --porcelain
+expect_ok on_host "git -c safe.directory='*' -C $SRV/clone fsck --full --strict"
+
+begin "flock(1): one at a time, whoever it is"
+put "$DIR/lockfile" ""
+flock "$DIR/lockfile" sleep 3 &
+wait_until 10 sh -c "! flock -n $DIR/lockfile true" || fail "never locked"
+expect_status 1 on_host "flock -n $SRV/lockfile true"
+expect_ok on_host "flock -w 60 $SRV/lockfile true"
+expect_ok flock -n "$DIR/lockfile" true
+wait
+
+begin "local_lock=all: nobody else's affair"
+expect_ok mount -t qtfs -o local_lock=all "${QTFS_SOURCE:-/}" "$OTHER"
+expect_match 'local_lock=all' grep " $OTHER " /proc/mounts
+flock "$OTHER$SRV/lockfile" sleep 3 &
+wait_until 10 sh -c "! flock -n $OTHER$SRV/lockfile true" || fail "never locked"
+expect_ok on_host "flock -n $SRV/lockfile true"
+expect_ok flock -n "$DIR/lockfile" true
+wait
+expect_ok umount "$OTHER"
+expect_says local_lock mount -t qtfs -o local_lock=some "${QTFS_SOURCE:-/}" "$OTHER"
+
+begin "an aborted mount: who waits is told, what was locked is free again"
+put "$DIR/f" ""
+expect_ok mount -t qtfs "${QTFS_SOURCE:-/}" "$OTHER"
+on_host "flock $SRV/lockfile sleep 60" </dev/null >/dev/null 2>&1 &
+wait_until 10 sh -c "! flock -n $DIR/lockfile true" || fail "never locked"
+flock "$OTHER$SRV/lockfile" true 2>"$TMP/waited" &
+waiter=$!
+python3 -c "
+import fcntl, sys, time
+f = open('$OTHER$SRV/f', 'r+')
+fcntl.lockf(f, fcntl.LOCK_EX)
+print('locked', flush=True)
+time.sleep(60)" >"$TMP/holder" 2>&1 &
+holder=$!
+wait_until 20 grep -q locked "$TMP/holder" || fail "$(cat "$TMP/holder")"
+expect_waiting $waiter
+try_f='python3 -c "import fcntl; fcntl.lockf(open(\"'$SRV'/f\", \"r+\"), fcntl.LOCK_EX | fcntl.LOCK_NB)"'
+expect_status 1 on_host "$try_f" 2>/dev/null
+expect_ok qtinfo abort "$OTHER"
+expect_status 65 wait "$waiter"
+expect_match 'error' cat "$TMP/waited"
+wait_until 20 on_host "$try_f 2>/dev/null" || fail "still locked on the server"
+kill $holder
+wait $holder
+on_host "pkill -f 'flock $SRV/lockfile'"
+wait
