@@ -528,8 +528,8 @@ static void chan_lead(struct qtfs_chan *chan, struct qtfs_req *req)
 
 int qtfs_chan_wait(struct qtfs_chan *chan, struct qtfs_req *req, long timeout)
 {
-	unsigned int state = req->may_park ? QTFS_INTERRUPTIBLE_STATE :
-					     QTFS_WAIT_STATE;
+	unsigned int state = req->may_park && !req->deaf ?
+			     QTFS_INTERRUPTIBLE_STATE : QTFS_WAIT_STATE;
 	int err = 0;
 
 	chan_waiter_add(chan, req);

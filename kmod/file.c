@@ -650,8 +650,7 @@ ssize_t qtfs_write_through(struct kiocb *iocb, struct iov_iter *from)
 static ssize_t qtfs_write_iter(struct kiocb *iocb, struct iov_iter *from)
 {
 	struct inode *inode = file_inode(iocb->ki_filp);
-	bool through = (iocb->ki_flags & (IOCB_APPEND | IOCB_DIRECT)) ||
-		       qtfs_partly_locked(inode);
+	bool through;
 	ssize_t n;
 	int err;
 
@@ -660,6 +659,9 @@ static ssize_t qtfs_write_iter(struct kiocb *iocb, struct iov_iter *from)
 	err = down_write_killable(&inode->i_rwsem);
 	if (err)
 		return err;
+	/* Notes of locks shrink before who unlocks passes i_rwsem. */
+	through = (iocb->ki_flags & (IOCB_APPEND | IOCB_DIRECT)) ||
+		  qtfs_partly_locked(inode);
 	n = generic_write_checks(iocb, from);
 	if (n > 0)
 		n = through ? qtfs_write_through(iocb, from) :

@@ -27,11 +27,15 @@ static u32 lock_type(const struct file_lock *fl)
 	return qtfs_fl(fl, type) == F_RDLCK ? QTFS_LOCK_READ : QTFS_LOCK_WRITE;
 }
 
-static u32 lock_kind(const struct file_lock *fl)
+static u32 lock_kind(const struct file *file, const struct file_lock *fl)
 {
 	if (qtfs_fl(fl, flags) & FL_FLOCK)
 		return QTFS_LOCK_FLOCK;
-	return qtfs_fl(fl, flags) & FL_OFDLCK ? QTFS_LOCK_OFD : 0;
+	/* At the last close the VFS names the owner only. */
+	if ((qtfs_fl(fl, flags) & FL_OFDLCK) ||
+	    qtfs_fl(fl, owner) == (fl_owner_t)file)
+		return QTFS_LOCK_OFD;
+	return 0;
 }
 
 static struct qtfs_wire_lock lock_body(struct file *file,
@@ -45,7 +49,7 @@ static struct qtfs_wire_lock lock_body(struct file *file,
 		.end   = cpu_to_le64(fl->fl_end == OFFSET_MAX ? U64_MAX :
 								fl->fl_end),
 		.type  = cpu_to_le32(lock_type(fl)),
-		.flags = cpu_to_le32(lock_kind(fl)),
+		.flags = cpu_to_le32(lock_kind(file, fl)),
 	};
 
 	/* Of an open: the engine knows whose that is. */
@@ -56,9 +60,16 @@ static struct qtfs_wire_lock lock_body(struct file *file,
 }
 
 /*
- * At the engine only. A caller that is killed still gives it back. One that
- * exits does not wait for the answer: not even SIGKILL would end that.
+ * Who exits does not wait for the server: not even SIGKILL would end that. Nor
+ * does a kernel thread, which closes files of the whole machine.
  */
+static bool may_not_wait(struct qtfs_session *session)
+{
+	return (current->flags & (PF_EXITING | PF_KTHREAD)) ||
+	       !qtfs_session_alive(session);
+}
+
+/* At the engine only. A caller that is killed still gives it back. */
 static int unlock_call(struct file *file, const struct file_lock *fl)
 {
 	struct qtfs_session *session = qtfs_open_of(file)->session;
@@ -71,7 +82,7 @@ static int unlock_call(struct file *file, const struct file_lock *fl)
 	};
 	int err = -EINTR;
 
-	if (!(current->flags & PF_EXITING))
+	if (!may_not_wait(session))
 		err = qtfs_call(session, &args);
 	if (err != -EINTR)
 		return err;
@@ -80,21 +91,47 @@ static int unlock_call(struct file *file, const struct file_lock *fl)
 	return err;
 }
 
+/* Writes what was written under a lock that is no longer noted. */
+static int flush_for_others(struct inode *inode)
+{
+	int err;
+
+	/* Who has looked at the notes before is through with it then. */
+	err = down_write_killable(&inode->i_rwsem);
+	if (err)
+		return err;
+	inode_unlock(inode);
+	return qtfs_flush_pages(inode, NULL);
+}
+
 static int lock_give_back(struct file *file, struct file_lock *fl)
 {
 	unsigned int flags = qtfs_fl(fl, flags);
 	int flushed = 0, err;
 
-	/* Others read the file as soon as they have it. */
-	if (!qtfs_dying())
-		flushed = qtfs_flush_pages(file_inode(file), NULL);
-
 	qtfs_fl(fl, flags) |= FL_EXISTS;
 	err = locks_lock_file_wait(file, fl);
 	qtfs_fl(fl, flags) = flags;
-	if (err == -ENOENT)
-		return 0;
-	return err ?: unlock_call(file, fl) ?: flushed;
+	if (err)
+		return err == -ENOENT ? 0 : err;
+	/* Others read the file as soon as they have it. */
+	if (!may_not_wait(qtfs_open_of(file)->session))
+		flushed = flush_for_others(file_inode(file));
+	return unlock_call(file, fl) ?: flushed;
+}
+
+/* Believes the file's attributes as the lock was had, and drops older pages. */
+static int lock_revalidate(struct inode *inode,
+			   const struct qtfs_wire_attr *attr, u64 clock)
+{
+	struct qtfs_inode *qi = qtfs_i(inode);
+
+	/* Even where this client has written since and knows better otherwise. */
+	spin_lock(&qi->lock);
+	if (le64_to_cpu(attr->change) != qi->change)
+		set_bit(QTFS_INODE_STALE_DATA, &qi->state);
+	spin_unlock(&qi->lock);
+	return qtfs_data_revalidate(inode, attr, clock);
 }
 
 static int lock_call(struct file *file, struct file_lock *fl)
@@ -115,14 +152,37 @@ static int lock_call(struct file *file, struct file_lock *fl)
 	u64 clock = qtfs_clock(inode->i_sb);
 	int err;
 
-	if (wait)
-		body.flags |= cpu_to_le32(QTFS_LOCK_WAIT);
-	err = qtfs_call(qtfs_open_of(file)->session, &args);
+	/* An owner's number may have been that of somebody who was killed. */
+	err = body.flags ? 0 : qtfs_session_wait_orphans(args.open->session);
 	if (err)
 		return err;
-	err = qtfs_data_revalidate(inode, &attr, clock);
+	if (wait)
+		body.flags |= cpu_to_le32(QTFS_LOCK_WAIT);
+	err = qtfs_call(args.open->session, &args);
+	if (err)
+		return err;
+	err = lock_revalidate(inode, &attr, clock);
 	if (err)
 		unlock_call(file, fl);
+	return err;
+}
+
+/*
+ * Notes what the engine gave. Another's note may be in the way for a moment:
+ * what it stands for has been given back already, or made less.
+ */
+static int lock_note(struct file *file, struct file_lock *fl)
+{
+	unsigned int flags = qtfs_fl(fl, flags);
+	int err;
+
+	qtfs_fl(fl, flags) |= FL_SLEEP;
+	while ((err = locks_lock_file_wait(file, fl)) == -ERESTARTSYS) {
+		if (fatal_signal_pending(current))
+			break;
+		schedule_timeout_uninterruptible(1);
+	}
+	qtfs_fl(fl, flags) = flags;
 	return err;
 }
 
@@ -134,7 +194,7 @@ static int lock_take(struct file *file, struct file_lock *fl)
 		err = lock_call(file, fl);
 	if (err)
 		return err;
-	err = locks_lock_file_wait(file, fl);
+	err = lock_note(file, fl);
 	if (err)
 		unlock_call(file, fl);
 	return err;
@@ -155,11 +215,12 @@ static int lock_test(struct file *file, struct file_lock *fl)
 		.out	 = { &rep, sizeof(rep) },
 		.out_min = sizeof(rep),
 	};
+	bool own = qtfs_fl(fl, type) == F_UNLCK;	/* asks for its own */
 	u64 end;
 	int err;
 
 	posix_test_lock(file, fl);
-	if (qtfs_fl(fl, type) != F_UNLCK)
+	if (own || qtfs_fl(fl, type) != F_UNLCK)
 		return 0;
 	err = qtfs_call(qtfs_open_of(file)->session, &args);
 	if (err || rep.type == cpu_to_le32(QTFS_LOCK_NONE))
@@ -198,25 +259,29 @@ int qtfs_lock(struct file *file, int cmd, struct file_lock *fl)
 	return lock_take(file, fl);
 }
 
-/* What the failed attempt of another kind took away, as flock(2) has it. */
-static void flock_lost(struct file *file, const struct file_lock *fl)
+/*
+ * Takes the note of a lock away, if there is one: the engine gives up the lock
+ * first when it converts it, as flock(2) has it.
+ */
+static bool flock_forget(struct file *file, const struct file_lock *fl)
 {
 	struct file_lock gone;
 
 	locks_init_lock(&gone);
-	qtfs_fl(&gone, flags) = FL_FLOCK;
+	qtfs_fl(&gone, flags) = FL_FLOCK | FL_EXISTS;
 	qtfs_fl(&gone, type) = F_UNLCK;
 	qtfs_fl(&gone, owner) = qtfs_fl(fl, owner);
 	qtfs_fl(&gone, pid) = qtfs_fl(fl, pid);
 	qtfs_fl(&gone, file) = file;
 	gone.fl_end = OFFSET_MAX;
-	lock_give_back(file, &gone);
+	return !locks_lock_file_wait(file, &gone);
 }
 
 int qtfs_flock(struct file *file, int cmd, struct file_lock *fl)
 {
 	bool local = qtfs_fs(file_inode(file)->i_sb)->opts.local_lock &
 		     QTFS_LOCAL_FLOCK;
+	bool had;
 	int err;
 
 	if (!(qtfs_fl(fl, flags) & FL_FLOCK))
@@ -227,9 +292,10 @@ int qtfs_flock(struct file *file, int cmd, struct file_lock *fl)
 		return -ENOLCK;
 	if (qtfs_fl(fl, type) == F_UNLCK)
 		return lock_give_back(file, fl);
+	had = flock_forget(file, fl);
 	err = lock_take(file, fl);
-	if (err)
-		flock_lost(file, fl);
+	if (err && had)
+		unlock_call(file, fl);
 	return err;
 }
 

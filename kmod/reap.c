@@ -188,7 +188,10 @@ static void reap_dirents(struct qtfs_session *session, const void *data,
 	}
 }
 
-/* Taken for somebody who was killed while waiting. */
+/*
+ * Taken for somebody who was killed while waiting. What is an open's ends with
+ * it; and may have been had before, by others who have it open as well.
+ */
 static void reap_lock(struct qtfs_session *session, const struct qtfs_req *req)
 {
 	struct qtfs_wire_lock body;
@@ -200,7 +203,8 @@ static void reap_lock(struct qtfs_session *session, const struct qtfs_req *req)
 
 	memcpy(&body, req->head + sizeof(struct qtfs_wire_req), sizeof(body));
 	body.flags &= ~cpu_to_le32(QTFS_LOCK_WAIT);
-	qtfs_post(session, &args);
+	if (!body.flags)
+		qtfs_post(session, &args);
 }
 
 static void reap_reply(struct qtfs_session *session, struct qtfs_req *req)

@@ -57,6 +57,8 @@ static void req_free(struct qtfs_req *req)
 			folio_put(page_folio(req->send.bvec[i].bv_page));
 	if (req->cred)
 		qtfs_cred_put(req->cred);
+	if (req->orphan)
+		qtfs_session_orphan_gone(req->open->session);
 	if (req->open)
 		qtfs_open_put(req->open);
 	if (req->head != req->head_buf)
@@ -273,7 +275,7 @@ static int req_wait(struct qtfs_session *session, struct qtfs_req *req,
 
 	if (err != -ERESTARTSYS)
 		return err;
-	req->may_park = false;	/* the signal is known */
+	req->deaf = true;
 	req_cancel(session, req->tag);
 	err = qtfs_chan_wait(session->chan, req, timeout);
 	if (!err && req->err == -EINTR)
@@ -301,6 +303,10 @@ int qtfs_call(struct qtfs_session *session, struct qtfs_args *args)
 	if (err) {
 		if (!args->session_op)	/* else there may be no session yet */
 			req_cancel(session, tag);
+		if (req->open) {
+			req->orphan = true;
+			atomic_inc(&session->orphans);
+		}
 	} else {
 		err = req->err;
 		req_results(req, args);

@@ -92,6 +92,8 @@ enum qtfs_req_state {
  * @op: enum qtfs_op
  * @noreply: the engine does not answer
  * @may_park: see struct qtfs_args
+ * @deaf: a signal has ended the wait for it already; only SIGKILL counts now
+ * @orphan: a lock whose caller was killed; counted in the session
  * @abandoned: the caller is gone; the reply's gifts are given back
  * @tag: 0 until queued
  * @park: what the engine calls it while it is parked
@@ -126,6 +128,8 @@ struct qtfs_req {
 	u16 op;
 	bool noreply;
 	bool may_park;
+	bool deaf;
+	bool orphan;
 	bool abandoned;
 	u64 tag;
 	u64 park;

@@ -12,10 +12,12 @@
 #include <linux/random.h>
 #include <linux/slab.h>
 #include <linux/utsname.h>
+#include <linux/wait_bit.h>
 #include <net/net_namespace.h>
 
 #include "auth.h"
 #include "chan.h"
+#include "compat/compat.h"
 #include "log.h"
 #include "reap.h"
 #include "req.h"
@@ -300,6 +302,19 @@ static void session_free(struct qtfs_session *session)
 	kfree(session->source);
 	kfree(session->path);
 	kfree_sensitive(session);
+}
+
+void qtfs_session_orphan_gone(struct qtfs_session *session)
+{
+	if (atomic_dec_and_test(&session->orphans))
+		wake_up_var(&session->orphans);
+}
+
+int qtfs_session_wait_orphans(struct qtfs_session *session)
+{
+	return ___wait_var_event(&session->orphans,
+				 !atomic_read(&session->orphans),
+				 QTFS_WAIT_STATE, 0, 0, schedule()) ? -EINTR : 0;
 }
 
 void qtfs_session_get(struct qtfs_session *session)

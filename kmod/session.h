@@ -65,6 +65,8 @@ struct qtfs_forget {
  * @life: of the engine
  * @features: QTFS_FEATURE_* that both sides have
  * @owner_key: makes lock owners' pointers into numbers that tell nothing
+ * @orphans: requests for locks whose callers were killed, and which may still
+ *	have to be given back
  * @lease_ms: how long the engine remembers a silent client
  * @io_max: longest payload
  * @forgets: struct qtfs_forget, protected by @reap_lock
@@ -91,6 +93,7 @@ struct qtfs_session {
 	u64 life;
 	u64 features;
 	siphash_key_t owner_key;
+	atomic_t orphans;
 	u32 lease_ms;
 	u32 io_max;
 
@@ -127,5 +130,11 @@ bool qtfs_session_is_local(const struct qtfs_session *session);
 
 /* Whether calls can succeed: the link is up. */
 bool qtfs_session_alive(const struct qtfs_session *session);
+
+/* One of @orphans less. Any context. */
+void qtfs_session_orphan_gone(struct qtfs_session *session);
+
+/* Waits, killably, until there is none: -EINTR or 0. */
+int qtfs_session_wait_orphans(struct qtfs_session *session);
 
 #endif /* QTFS_SESSION_H */

@@ -348,6 +348,24 @@ static int qtfs_show_options(struct seq_file *m, struct dentry *root)
 	return 0;
 }
 
+/* The VFS has written what was dirty: to the server, where it is to stay. */
+static int qtfs_sync_fs(struct super_block *sb, int wait)
+{
+	struct qtfs_session *session = qtfs_session(sb);
+	struct qtfs_wire_fsync body = { .flags = cpu_to_le32(QTFS_FSYNC_ALL) };
+	struct qtfs_args args = {
+		.op	    = QTFS_OP_FSYNC,
+		.nr_in	    = 1,
+		.in[0]	    = { &body, sizeof(body) },
+		.session_op = true,
+	};
+
+	/* sync(2) is everybody's: a lost server must not hold it up. */
+	if (!wait || sb_rdonly(sb) || !qtfs_session_alive(session))
+		return 0;
+	return qtfs_call(session, &args);
+}
+
 /* umount -f: whoever waits for the server gets an error. */
 static void umount_begin(struct super_block *sb)
 {
@@ -358,6 +376,7 @@ static const struct super_operations super_ops = {
 	.alloc_inode	= qtfs_alloc_inode,
 	.free_inode	= qtfs_free_inode,
 	.evict_inode	= qtfs_evict_inode,
+	.sync_fs	= qtfs_sync_fs,
 	.statfs		= qtfs_statfs,
 	.show_options	= qtfs_show_options,
 	.umount_begin	= umount_begin,

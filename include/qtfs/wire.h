@@ -746,13 +746,15 @@ struct qtfs_wire_write_rep {
 };
 QTFS_WIRE_ASSERT(struct qtfs_wire_write_rep, 32);
 
+/* FSYNC: of one open file; with QTFS_FSYNC_ALL of every filesystem that the session has seen. */
 struct qtfs_wire_fsync {
-	__le64 open;
+	__le64 open;			/* 0 with ALL */
 	__le32 flags;			/* QTFS_FSYNC_* */
 	__le32 reserved;
 };
 QTFS_WIRE_ASSERT(struct qtfs_wire_fsync, 16);
-#define QTFS_FSYNC_DATA		0x1u
+#define QTFS_FSYNC_DATA		0x1u	/* fdatasync(2) */
+#define QTFS_FSYNC_ALL		0x2u	/* syncfs(2) */
 
 struct qtfs_wire_fallocate {
 	__le64 open;

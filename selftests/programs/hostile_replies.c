@@ -138,7 +138,10 @@ static void park(struct reply *r, unsigned long long number, size_t body)
 /* The reply becomes the result of the request that waits. */
 static void unpark(struct reply *r, unsigned long long number, unsigned int op)
 {
-	struct qtfs_wire_push_unpark head = { htole64(number), 0, htole16(op) };
+	struct qtfs_wire_push_unpark head = {
+		.park = htole64(number),
+		.op = htole16(op),
+	};
 
 	memmove(r->bytes + sizeof(head), r->bytes, r->body);
 	memcpy(r->bytes, &head, sizeof(head));
@@ -154,6 +157,7 @@ static void parked(struct reply *r)
 	unpark(r, 5, QTFS_OP_LOCK);
 }
 
+static void parked_only(struct reply *r)	{ r->hdr.flags |= htole16(QTFS_FRAME_PARKED); r->body = 8; }
 static void parked_long(struct reply *r)	{ park(r, 5, 16); unpark(r, 5, QTFS_OP_LOCK); }
 static void parked_twice(struct reply *r)	{ park(r, 5, 8); park(r, 6, 8); unpark(r, 6, QTFS_OP_LOCK); }
 static void result_twice(struct reply *r)	{ parked(r); r->times = 2; }
@@ -331,7 +335,7 @@ EVIL(odd_status, STATFS, do_statfs, EIO);
 
 EVIL(nothing, LOCK, do_lock, 0);
 EVIL(parked, LOCK, do_lock, 0);
-EVIL(parked, STATFS, do_statfs, DEAD);
+EVIL(parked_only, STATFS, do_statfs, DEAD);
 EVIL(parked_long, LOCK, do_lock, DEAD);
 EVIL(parked_twice, LOCK, do_lock, DEAD);
 EVIL(result_of_nothing, STATFS, do_statfs, DEAD);

@@ -6,6 +6,7 @@
 #define _GNU_SOURCE
 #include <sys/file.h>
 #include <sys/socket.h>
+#include <sys/time.h>
 
 #include "common.h"
 
@@ -251,7 +252,7 @@ TEST_F(tree, circles_are_told_of)
 	pid = fork();
 	if (!pid) {
 		fd = open_file("f");
-		set_lock(fd, F_SETLK, F_WRLCK, 1, 1);
+		set_lock(fd, F_SETLKW, F_WRLCK, 1, 1);
 		_exit(set_lock(fd, F_SETLKW, F_WRLCK, 0, 1));
 	}
 	while (!set_lock(fd, F_SETLK, F_RDLCK, 1, 1))
@@ -288,6 +289,86 @@ TEST_F_TIMEOUT(tree, many_wait_and_the_rest_goes_on, 250)
 	}
 	EXPECT_EQ(0, set_lock(fd, F_SETLK, F_WRLCK, 0, 0));
 	close(fd);
+}
+
+/* A signal at any moment of the request's way there and back. */
+TEST_F(tree, interrupted_at_any_moment)
+{
+	struct sigaction sa = { .sa_handler = on_alarm };
+	int fd = open_file("f"), other = open_file("f"), i, err;
+	struct itimerval timer = {};
+
+	sigaction(SIGALRM, &sa, NULL);
+	ASSERT_EQ(0, set_lock(fd, F_OFD_SETLK, F_WRLCK, 0, 0));
+	ASSERT_EQ(0, flock(fd, LOCK_EX));
+	for (i = 0; i < 60; i++) {
+		timer.it_value.tv_usec = 100 + i * 150;
+		/* It may come before the wait: then again. */
+		timer.it_interval.tv_usec = 20000;
+		setitimer(ITIMER_REAL, &timer, NULL);
+		err = i % 2 ? errno_of(flock(other, LOCK_SH)) :
+			      set_lock(other, F_OFD_SETLKW, F_RDLCK, 0, 0);
+		ASSERT_EQ(EINTR, err);
+	}
+	setitimer(ITIMER_REAL, &(struct itimerval){}, NULL);
+	close(fd);
+	EXPECT_EQ(0, set_lock(other, F_OFD_SETLKW, F_WRLCK, 0, 0));
+	EXPECT_EQ(0, errno_of(flock(other, LOCK_EX)));
+	close(other);
+}
+
+/* The last close gives back what is the open file's, at once. */
+TEST_F(tree, closed_is_free)
+{
+	int fd = open_file("f"), other, i;
+
+	for (i = 0; i < 20; i++) {
+		other = open("f", O_RDONLY);
+		ASSERT_EQ(0, set_lock(other, F_OFD_SETLK, F_RDLCK, 0, 0));
+		ASSERT_EQ(0, flock(other, LOCK_EX));
+		close(other);
+		ASSERT_EQ(0, set_lock(fd, F_OFD_SETLK, F_WRLCK, 0, 0));
+		ASSERT_EQ(0, flock(fd, LOCK_EX | LOCK_NB));
+		ASSERT_EQ(0, set_lock(fd, F_OFD_SETLK, F_UNLCK, 0, 0));
+		ASSERT_EQ(0, flock(fd, LOCK_UN));
+	}
+	close(fd);
+}
+
+/* Two who share it both want it for themselves: first one, then the other. */
+TEST_F(tree, both_convert)
+{
+	int i, j, fd, status, ready[2], go[2];
+	pid_t pid[2];
+	char c;
+
+	for (i = 0; i < 8; i++) {
+		ASSERT_EQ(0, pipe(ready));
+		ASSERT_EQ(0, pipe(go));
+		for (j = 0; j < 2; j++) {
+			pid[j] = fork();
+			if (pid[j])
+				continue;
+			fd = open_file("f");
+			flock(fd, LOCK_SH);
+			if (write(ready[1], "x", 1) != 1 ||
+			    read(go[0], &c, 1) != 1)
+				_exit(100);
+			_exit(errno_of(flock(fd, LOCK_EX)));
+		}
+		for (j = 0; j < 2; j++)
+			ASSERT_EQ(1, read(ready[0], &c, 1));
+		ASSERT_EQ(2, write(go[1], "xx", 2));
+		for (j = 0; j < 2; j++) {
+			EXPECT_TRUE(ends_within(pid[j], 20, &status))
+				kill(pid[j], SIGKILL);
+			EXPECT_EQ(0, status);
+		}
+		for (j = 0; j < 2; j++) {
+			close(ready[j]);
+			close(go[j]);
+		}
+	}
 }
 
 TEST_F(tree, leases_are_refused)
@@ -435,13 +516,14 @@ TEST_F_TIMEOUT(tree, of_open_files_as_locally, 250)
 
 /* Adds one to the number at %d, ROUNDS times, with a lock of just that. */
 static const char adder[] =
-	"from fcntl import *\nimport os\n"
+	"from fcntl import *\nimport os, time\n"
 	"fd = os.open(\"%s/f\", os.O_RDWR)\n"
 	"for i in range(%d):\n"
 	" lockf(fd, LOCK_EX, 8, %d)\n"
 	" n = int(os.pread(fd, 8, %d))\n"
 	" os.pwrite(fd, b\"%%08d\" %% (n + 1), %d)\n"
-	" lockf(fd, LOCK_UN, 8, %d)\n";
+	" lockf(fd, LOCK_UN, 8, %d)\n"
+	" time.sleep(0.02)\n";
 
 static int host_adds(const char *srv, int at)
 {
@@ -468,6 +550,7 @@ static int add(int fd)
 	    pread(fd, text, 8, 0) != 8)
 		return -1;
 	n = atoi(text) + 1;
+	nap_ms(5);	/* for the other to come */
 	snprintf(text, sizeof(text), "%08d", n);
 	if (pwrite(fd, text, 8, 0) != 8 ||
 	    set_lock(fd, F_SETLK, F_UNLCK, 0, 8))

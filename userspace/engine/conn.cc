@@ -14,7 +14,7 @@ namespace {
 
 constexpr unsigned handshake_seconds = 10;
 constexpr unsigned drain_seconds = 10;   // for a peer that takes no answers
-constexpr unsigned parked_max = 4096;    // requests of a connection; more than that hold their tags
+constexpr unsigned parked_max = 1024;    // requests of a connection
 constexpr size_t coalesce_size = 16384;  // small answers share buffers of this size
 constexpr size_t inline_payload = 2048;  // shorter payloads are copied behind their header
 
@@ -326,8 +326,11 @@ void Conn::defer(Call& call, Bytes bytes, Buffer* owned) {
     call.payload = {after + (call.payload.data() - before), call.payload.size()};
   jobs_++;
   job_bytes_ += call.frame.capacity();
-  if (call.lock_wait && parked_ < parked_max)
-    park(call);
+  if (call.lock_wait && !park(call)) {
+    call.lock_wait.reset();
+    call.status = Status::error(ENOLCK);
+    return finished(call);
+  }
   worker_.pool().submit(call);
 }
 
@@ -411,10 +414,14 @@ void Conn::answer(Call& call) {
   enqueue(bytes_of(header), body, std::move(payload));
 }
 
-// It may wait for ever: its tag is the client's again, and it waits by this number.
-void Conn::park(Call& call) {
+// It may wait for ever: its tag is the client's again, and it waits by this number. False if too
+// many do.
+bool Conn::park(Call& call) {
   if (!(handshake_.features() & QTFS_FEATURE_PARK) || (call.frame_flags & QTFS_FRAME_NOREPLY))
-    return;
+    return true;
+  // With its tag it would be in the way of who is to unlock.
+  if (parked_ >= parked_max)
+    return false;
   call.parked = true;
   parked_++;
   qtfs_wire_parked body{};
@@ -428,6 +435,7 @@ void Conn::park(Call& call) {
   header.received = htole64(call.received);
   header.answered = htole64(now_ns());
   enqueue(bytes_of(header), bytes_of(body), Payload());
+  return true;
 }
 
 void Conn::unpark(Call& call) {
@@ -518,7 +526,8 @@ void Conn::resume_if_possible() {
     return;
   paused_ = false;
   const std::vector<std::byte> held = std::exchange(held_, {});
-  feed(held);  // even nothing: a big frame may have become complete
+  if (!draining_)
+    feed(held);  // even nothing: a big frame may have become complete
   flush();
   receive();
 }

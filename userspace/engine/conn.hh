@@ -75,7 +75,7 @@ class Conn {
   void finish(Call& call);
   void answer(Call& call);
   void answer_cancel(uint64_t tag, uint32_t outcome);
-  void park(Call& call);
+  bool park(Call& call);
   void unpark(Call& call);
   void enqueue(Bytes header, Bytes body, Payload payload);
   void flush();

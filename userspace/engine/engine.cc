@@ -93,6 +93,7 @@ Engine::Engine(const Config& config, Exports exports, std::vector<std::byte> psk
               .protocol_log = log::RateLimit(),
               .auth_log = log::RateLimit()} {
   sessions_.locks().on_released = [this] { pool_.look_again(); };
+  pool_.on_starved = [this] { sessions_.locks().try_all(); };
 }
 
 Result<std::unique_ptr<Engine>> Engine::create(const Config& given, std::string& error) {

@@ -46,6 +46,8 @@ Status system_lock(int fd, LockKind kind, const LockRange& range, bool block) {
   return errno == EACCES ? Status::error(EAGAIN) : Status::last();
 }
 
+constexpr size_t deadlock_steps_max = 100000;
+
 }  // namespace
 
 LockWait::LockWait(LockTable& table, const LockRequest& request, Ref<HeldFile> held)
@@ -116,7 +118,7 @@ Status LockTable::lock_now(const LockRequest& request, HeldFile* held) {
   if (Status status = system_lock(fd, request.kind, request.range, false); !status)
     return status;
   if (request.kind == LockKind::flock)
-    request.open->flocked = true;
+    request.open->flocked = request.range.type != QTFS_LOCK_NONE;
   else
     (held ? held->ranges : request.open->locks).set(request.range, *request.quota);
   return {};
@@ -157,6 +159,12 @@ Status LockTable::lock(const LockRequest& request, const Reopen& reopen,
 // The kernel says when; then it is taken again under the table's lock, where unlocking by the same
 // owner cannot come between it and the note of it.
 Status LockTable::wait(LockWait& wait) {
+  {
+    std::lock_guard guard(mutex_);
+    if (wait.granted_)
+      return {};
+    wait.threaded_ = true;
+  }
   while (true) {
     if (Status status = system_lock(wait.fd(), wait.request_.kind, wait.request_.range, true);
         !status)
@@ -171,16 +179,65 @@ Status LockTable::wait(LockWait& wait) {
 }
 
 Status LockTable::unlock(const LockRequest& request) {
-  std::lock_guard guard(mutex_);
-  if (request.kind != LockKind::posix)
-    return lock_now(request, nullptr);
+  // Taking a part out of a range makes two of it.
+  const bool part = request.range.start != 0 || request.range.end != UINT64_MAX;
+  if (part && request.quota->used > 2 * request.quota->max)
+    return Status::error(ENOLCK);
+  std::unique_lock lock(mutex_);
   const Ref<HeldFile> held = find(request);
-  if (!held)
+  if (request.kind == LockKind::posix && !held)
     return {};
-  held->users++;
+  if (held)
+    held->users++;
   const Status status = lock_now(request, held.get());
-  put(*held);
+  if (held)
+    put(*held);
+  const bool granted = grant_some(request.file);
+  lock.unlock();
+  if (granted)
+    on_released();
   return status;
+}
+
+void LockTable::closed(const FileKey& file) {
+  bool granted = false;
+  {
+    std::lock_guard guard(mutex_);
+    granted = grant_some(file);
+  }
+  if (granted)
+    on_released();
+}
+
+void LockTable::try_all() {
+  bool granted = false;
+  {
+    std::lock_guard guard(mutex_);
+    for (auto file = files_.begin(); file != files_.end();) {
+      const FileKey key = file->first;
+      ++file;  // it may be gone afterwards
+      granted |= grant_some(key);
+    }
+  }
+  if (granted)
+    on_released();
+}
+
+// Gives what is free to those who wait for it without a thread, in their order.
+bool LockTable::grant_some(const FileKey& key) {
+  const auto found = files_.find(key);
+  if (found == files_.end())
+    return false;
+  std::vector<LockWait*> waits(found->second.waits.begin(), found->second.waits.end());
+  bool any = false;
+  for (LockWait* wait : waits) {
+    if (wait->threaded_ || wait->behind_ || !lock_now(wait->request_, wait->held_.get()))
+      continue;
+    wait->granted_ = true;
+    end_wait(*wait);
+    any = true;
+  }
+  return (any && release_some(key)) || any;
 }
 
 Result<LockRange> LockTable::test(const LockRequest& request, const Reopen& reopen, pid_t& pid) {
@@ -207,10 +264,12 @@ Result<LockRange> LockTable::test(const LockRequest& request, const Reopen& reop
   return range_of(native);
 }
 
-// Follows who waits for whom; the kernel's rule for its own (fs/locks.c, posix_locks_deadlock).
+// Follows who waits for whom, up to a bound; the kernel's rule for its own (fs/locks.c,
+// posix_locks_deadlock).
 bool LockTable::would_deadlock(const LockRequest& request) {
   if (request.kind != LockKind::posix)
     return false;
+  size_t steps = 0;
   std::set<LockOwner> seen{request.owner};
   std::vector<const LockRequest*> todo{&request};
   while (!todo.empty()) {
@@ -220,6 +279,8 @@ bool LockTable::would_deadlock(const LockRequest& request) {
     if (file == files_.end())
       continue;
     for (const auto& [owner, held] : file->second.owners) {
+      if (++steps > deadlock_steps_max)
+        return false;
       if (owner == next.owner || !held->ranges.conflicts(next.range))
         continue;
       if (owner == request.owner)
@@ -306,13 +367,16 @@ void LockTable::drop_if_unused(const FileKey& key) {
 }
 
 void LockTable::end_session(const void* session) {
-  std::lock_guard guard(mutex_);
-  for (auto file = files_.begin(); file != files_.end();) {
-    std::erase_if(file->second.owners,
-                  [&](const auto& entry) { return entry.first.session == session; });
-    const bool unused = file->second.owners.empty() && file->second.waits.empty();
-    file = unused ? files_.erase(file) : std::next(file);
+  {
+    std::lock_guard guard(mutex_);
+    for (auto file = files_.begin(); file != files_.end();) {
+      std::erase_if(file->second.owners,
+                    [&](const auto& entry) { return entry.first.session == session; });
+      const bool unused = file->second.owners.empty() && file->second.waits.empty();
+      file = unused ? files_.erase(file) : std::next(file);
+    }
   }
+  try_all();
 }
 
 size_t LockTable::size() {

@@ -73,6 +73,8 @@ class LockWait {
 
   // Another waits for the same: what lets that one go on may let this one. It needs no thread.
   bool behind() const { return behind_.load(std::memory_order_relaxed); }
+  // It has the lock; wait() returns at once.
+  bool granted() const { return granted_.load(std::memory_order_relaxed); }
 
  private:
   friend class LockTable;
@@ -84,6 +86,8 @@ class LockWait {
   const Ref<HeldFile> held_;
   // Written under the table's lock:
   std::atomic<bool> behind_{false};
+  std::atomic<bool> granted_{false};
+  bool threaded_ = false;  // a thread waits in the kernel
   bool over_ = false;
 };
 
@@ -92,7 +96,7 @@ class LockTable {
   // Opens the request's file once more, whatever the caller's permissions.
   using Reopen = std::function<Result<UniqueFd>(bool write)>;
 
-  // Told, without any lock of the table, when a LockWait is not behind() any more.
+  // Told, without any lock of the table, when a LockWait is not behind() any more, or granted().
   std::function<void()> on_released = [] {};
 
   // At once, or EAGAIN. With @wait: that is left there, or EDEADLK.
@@ -100,6 +104,10 @@ class LockTable {
   // Blocks; EINTR when the thread is interrupted.
   Status wait(LockWait& wait);
   Status unlock(const LockRequest& request);
+  // A descriptor of @file is closed that had locks.
+  void closed(const FileKey& file);
+  // Looks after waits that have no thread: processes of the server give back unseen.
+  void try_all();
   // A lock that is in the way; of type NONE if there is none. @pid: the server's process that holds
   // it, or 0.
   Result<LockRange> test(const LockRequest& request, const Reopen& reopen, pid_t& pid);
@@ -125,6 +133,7 @@ class LockTable {
   void add_wait(LockWait& wait);
   void end_wait(LockWait& wait);
   bool release_some(const FileKey& key);
+  bool grant_some(const FileKey& key);
   void drop_if_unused(const FileKey& key);
 
   std::mutex mutex_;  // protects everything below, and each HeldFile and Open::locks

@@ -271,6 +271,20 @@ bool NodeTable::make_reopenable(Node& node) {
   return !node.handle_.empty() || node.parent_;
 }
 
+Status NodeTable::sync() {
+  std::vector<int> fds;
+  {
+    std::lock_guard guard(anchors_mutex_);
+    for (const auto& [mount, fd] : anchors_)
+      fds.push_back(fd.get());
+  }
+  Status worst;
+  for (const int fd : fds)
+    if (Status status = check(syncfs(fd)); !status)
+      worst = status;
+  return worst;
+}
+
 int NodeTable::anchor(uint64_t mount) {
   std::lock_guard guard(anchors_mutex_);
   const auto found = anchors_.find(mount);

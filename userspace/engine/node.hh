@@ -129,6 +129,8 @@ class NodeTable {
   Result<Ref<NodeFd>> fd(Node& node, Context& context, unsigned depth = 0);
   // The client says that it knows nothing newer of it than @stamp.
   void forget(uint64_t id, uint64_t stamp);
+  // Makes durable what is written to any filesystem that has a directory among the nodes. Blocks.
+  Status sync();
   uint64_t size() const { return count_.load(std::memory_order_relaxed); }
 
  private:
@@ -170,8 +172,8 @@ class NodeTable {
   std::atomic<uint64_t> count_{0};
   std::array<Shard, shard_count> shards_;
 
-  std::mutex anchors_mutex_;  // protects anchors_
-  std::unordered_map<uint64_t, UniqueFd> anchors_;
+  std::mutex anchors_mutex_;                        // protects anchors_
+  std::unordered_map<uint64_t, UniqueFd> anchors_;  // none ever goes
 };
 
 }  // namespace qtfs

@@ -58,20 +58,23 @@ void Pool::submit(Call& call) {
   call.cancelled = false;
   call.cancel_tags.clear();
   queue_.push_back(&call);
-  want_thread();
+  want_threads();
   work_.notify_one();
+  if (call.lock_wait)
+    interrupt_.notify_one();
 }
 
 void Pool::look_again() {
   std::lock_guard guard(mutex_);
-  want_thread();
+  want_threads();
   work_.notify_all();
+  interrupt_.notify_one();
 }
 
-void Pool::want_thread() {
-  const auto ready = std::count_if(queue_.begin(), queue_.end(),
-                                   [](const Call* call) { return may_begin(*call); });
-  if (idle_ < static_cast<size_t>(ready) && threads_.size() < threads_max_) {
+void Pool::want_threads() {
+  auto ready = static_cast<size_t>(std::count_if(
+      queue_.begin(), queue_.end(), [](const Call* call) { return may_begin(*call); }));
+  for (; ready > idle_ && threads_.size() < threads_max_; ready--) {
     auto thread = std::make_unique<Thread>();
     thread->context = std::make_unique<Context>(mounts_);
     const auto index = static_cast<unsigned>(threads_.size());
@@ -84,7 +87,7 @@ std::deque<Call*>::iterator Pool::next() {
   const unsigned reserved = std::min(reserved_max, (threads_max_ + 1) / 2);
   const bool patient_too = patient_ + reserved < threads_max_ || threads_max_ == 1;
   return std::find_if(queue_.begin(), queue_.end(), [&](const Call* call) {
-    return (patient_too || !call->patient) && may_begin(*call);
+    return (patient_too || !waits(*call)) && may_begin(*call);
   });
 }
 
@@ -102,7 +105,7 @@ void Pool::run(unsigned index) {
     if (found == queue_.end())
       return;
     Call& call = **found;
-    const bool patient = call.patient;
+    const bool patient = waits(call);
     patient_ += patient;
     queue_.erase(found);
     call.stage = Call::Stage::running;
@@ -186,11 +189,23 @@ bool Pool::interrupt_some() {
   return any;
 }
 
+// Some wait for a lock, and there is no thread to do it.
+bool Pool::starved() {
+  return next() == queue_.end() && std::any_of(queue_.begin(), queue_.end(), [](const Call* call) {
+           return call->lock_wait && may_begin(*call);
+         });
+}
+
 void Pool::interrupt_loop() {
   std::unique_lock lock(mutex_);
   while (!stopping_ || std::any_of(threads_.begin(), threads_.end(),
                                    [](const auto& thread) { return thread->call != nullptr; })) {
-    if (interrupt_some())
+    if (starved()) {
+      lock.unlock();
+      on_starved();
+      lock.lock();
+      interrupt_.wait_for(lock, std::chrono::milliseconds(interrupt_some() ? 1 : 50));
+    } else if (interrupt_some())
       interrupt_.wait_for(lock, std::chrono::milliseconds(1));
     else if (stopping_)
       interrupt_.wait_for(lock, std::chrono::milliseconds(5));

@@ -7,6 +7,7 @@
 
 #include <condition_variable>
 #include <deque>
+#include <functional>
 #include <memory>
 #include <mutex>
 #include <thread>
@@ -20,6 +21,8 @@ class Pool {
  public:
   // Gets a call back, on a thread of the pool, when it has its status.
   using Finished = void (*)(Call& call);
+  // Told, without a lock and now and then, while calls that wait for a lock have no thread.
+  std::function<void()> on_starved = [] {};
 
   Pool(unsigned threads_max, Mounts& mounts, Finished finished);
   ~Pool();
@@ -45,14 +48,19 @@ class Pool {
     Call* call = nullptr;  // that runs
   };
 
+  static bool waits(const Call& call) {
+    return call.patient && !(call.lock_wait && call.lock_wait->granted());
+  }
   static bool may_begin(const Call& call) { return !call.lock_wait || !call.lock_wait->behind(); }
-  void want_thread();
+  // A thread for each that may be begun, as far as there may be more.
+  void want_threads();
   // Work that may be begun now: that others wait for ever must not stop the rest.
   std::deque<Call*>::iterator next();
   void run(unsigned index);
   void execute(Call& call, Context& context);
   void interrupt_loop();
   bool interrupt_some();
+  bool starved();
 
   const unsigned threads_max_;
   Mounts& mounts_;

@@ -318,8 +318,11 @@ Status op_write(Call& call) {
 
 Status op_fsync(Call& call) {
   const auto body = call.take<qtfs_wire_fsync>();
-  if (!body || body->reserved || !call.body.done() || (le32toh(body->flags) & ~QTFS_FSYNC_DATA))
+  if (!body || body->reserved || !call.body.done() ||
+      (le32toh(body->flags) & ~(QTFS_FSYNC_DATA | QTFS_FSYNC_ALL)))
     return Status::malformed();
+  if (le32toh(body->flags) & QTFS_FSYNC_ALL)
+    return call.may_block ? call.session->nodes.sync() : Status::defer();
   const auto open = call.open(body->open);
   if (!open)
     return open.status();

@@ -78,7 +78,6 @@ Status may_lock(const LockRequest& request) {
 }
 
 Status wait_for(Call& call) {
-  call.patient = true;
   if (!call.may_block)
     return Status::defer();
   const Status status = call.session->locks.wait(*call.lock_wait);
@@ -95,6 +94,10 @@ Status op_lock(Call& call) {
     return request.status();
   if (Status status = may_lock(*request); !status)
     return status;
+  // What comes behind would wait as well, on threads that are not for that.
+  if (wait && call.compound.started)
+    return Status::error(EOPNOTSUPP);
+  call.patient = wait;
   LockTable& locks = call.session->locks;
   Status status;
   if (!call.lock_wait)  // else it has waited in the queue
@@ -105,8 +108,11 @@ Status op_lock(Call& call) {
     return status;
   // What the file is like now that it is locked: a client's cache may be older.
   const auto attr = fd_attr(request->open->fd.get(), request->open->synthetic);
-  if (!attr)
+  if (!attr) {
+    request->range.type = QTFS_LOCK_NONE;
+    static_cast<void>(locks.unlock(*request));
     return attr.status();
+  }
   call.reply.put(*attr);
   return {};
 }

@@ -421,7 +421,10 @@ Status op_release(Call& call) {
   if (!open)
     return Status::error(EBADF);
   const Ref<Node> node = open->node;
+  const bool locked = open->flocked || !open->locks.empty();
   open = {};  // closed, unless another request still uses it
+  if (locked)
+    call.session->locks.closed({node->key.dev, node->key.ino});
   if (!(le32toh(body->flags) & QTFS_RELEASE_ATTR))
     return {};
   const auto fd = call.fd_of(node);

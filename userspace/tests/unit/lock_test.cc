@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include <array>
+#include <map>
 #include <random>
 
 #include "engine/lock_ranges.hh"
@@ -319,24 +320,68 @@ TEST_F(FewLocks, AreAllAClientGets) {
 }
 
 class OneLockThread : public Locks {
+ protected:
   void configure(Config& config) override { config.limits.blocking_threads_max = 2; }
+
+  // Each has it once, in whatever order.
+  void unlock_all(std::map<uint64_t, uint64_t> owners) {
+    while (!owners.empty()) {
+      const auto answer = client_.receive();
+      ASSERT_TRUE(answer.ok());
+      if (le16toh(answer->header.op) != QTFS_OP_PUSH_UNPARK)
+        continue;
+      const auto push = answer->as<qtfs_wire_push_unpark>();
+      const auto found = owners.find(le64toh(push.park));
+      ASSERT_NE(owners.end(), found);
+      EXPECT_EQ(0u, le32toh(push.status));
+      ASSERT_TRUE(client_.send(QTFS_OP_UNLOCK, bytes_of(body(found->second, QTFS_LOCK_NONE))).ok());
+      owners.erase(found);
+    }
+    EXPECT_EQ(0, client_.ping().err());
+  }
 };
 
 // Those that wait for the same lock need one thread altogether, and nobody's turn is lost.
 TEST_F(OneLockThread, IsEnoughForEveryWaiter) {
   ASSERT_EQ(0, lock(1, QTFS_LOCK_WRITE));
-  std::vector<uint64_t> tags;
+  std::map<uint64_t, uint64_t> owners;  // by tag
   for (uint64_t owner = 2; owner < 500; owner++)
-    tags.push_back(begin(owner, owner % 2 ? QTFS_LOCK_READ : QTFS_LOCK_WRITE, 0, 99));
+    owners[begin(owner, owner % 2 ? QTFS_LOCK_READ : QTFS_LOCK_WRITE, 0, 99)] = owner;
   EXPECT_EQ(0, client_.fsync(file_).err());
-  EXPECT_EQ(uint32_t{QTFS_CANCEL_CANCELLED}, *client_.cancel(tags.front()));
-  EXPECT_EQ(EINTR, end(tags.front()));
+  const uint64_t first = owners.begin()->first;
+  EXPECT_EQ(uint32_t{QTFS_CANCEL_CANCELLED}, *client_.cancel(first));
+  EXPECT_EQ(EINTR, end(first));
+  owners.erase(first);
   ASSERT_EQ(0, unlock(1));
-  for (uint64_t i = 1; i < tags.size(); i++) {
-    EXPECT_EQ(0, end(tags[i])) << i;
-    EXPECT_EQ(0, unlock(i + 2));
-  }
+  unlock_all(owners);
   EXPECT_EQ(0, local(F_WRLCK));
+}
+
+// More than there are threads wait for different locks: none waits for another's.
+TEST_F(OneLockThread, IsEnoughForDifferentLocks) {
+  std::map<uint64_t, uint64_t> owners;
+  for (uint64_t n = 0; n < 20; n++)
+    ASSERT_EQ(0, lock(1, QTFS_LOCK_WRITE, 10 * n, 10 * n + 9));
+  for (uint64_t n = 0; n < 20; n++)
+    owners[begin(100 + n, QTFS_LOCK_WRITE, 10 * n, 10 * n)] = 100 + n;
+  // The last one first: nobody else moves.
+  ASSERT_EQ(0, unlock(1, 190, 199));
+  EXPECT_EQ(0, end(owners.rbegin()->first));
+  owners.erase(std::prev(owners.end()));
+  // A process of the server gives back unseen.
+  ASSERT_EQ(0, local(F_WRLCK, 300, 10));
+  const uint64_t unseen = begin(200, QTFS_LOCK_WRITE, 300, 300);
+  ASSERT_EQ(0, local(F_UNLCK, 300, 10));
+  EXPECT_EQ(0, end(unseen));
+  // And an open that is closed.
+  const uint64_t before = std::exchange(file_, open("file", rw));
+  ASSERT_EQ(0, lock(0, QTFS_LOCK_WRITE, 400, 400, QTFS_LOCK_OFD));
+  const uint64_t other = std::exchange(file_, before);
+  const uint64_t closed = begin(201, QTFS_LOCK_WRITE, 400, 400);
+  ASSERT_EQ(0, client_.release(other).err());
+  EXPECT_EQ(0, end(closed));
+  ASSERT_EQ(0, unlock(1));
+  unlock_all(owners);
 }
 
 // Only what is in the way of all of a part is in the way of the whole.

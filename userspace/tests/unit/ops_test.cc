@@ -324,6 +324,14 @@ TEST_F(Ops, BulkReadsAreExactWhereverTheyBegin) {
   EXPECT_EQ("", *client_.read(file, 4 << 20, 65536));
 }
 
+TEST_F(Ops, SyncIsOfEverything) {
+  dir_.write("file", "old");
+  const uint64_t file = open("file", rw);
+  ASSERT_EQ(0, client_.write(file, 0, "new").err());
+  EXPECT_EQ(0, client_.fsync(0, QTFS_FSYNC_ALL).err());
+  EXPECT_EQ(EBADF, client_.fsync(0).err());
+}
+
 // A reader that takes its time, and one that goes in the middle of it.
 TEST_F(Ops, BulkReadsInFlightHoldNobodyUp) {
   const std::string text(1 << 20, 'b');
