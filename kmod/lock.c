@@ -180,7 +180,7 @@ static int lock_note(struct file *file, struct file_lock *fl)
 	while ((err = locks_lock_file_wait(file, fl)) == -ERESTARTSYS) {
 		if (fatal_signal_pending(current))
 			break;
-		schedule_timeout_uninterruptible(1);
+		schedule_timeout_killable(1);
 	}
 	qtfs_fl(fl, flags) = flags;
 	return err;
