@@ -477,7 +477,7 @@ TEST_F(Ops, StatfsIsTheFilesystems) {
 
 TEST_F(Ops, WhatIsNotServedSaysSo) {
   EXPECT_EQ(EOPNOTSUPP, client_.call(QTFS_OP_WATCH, bytes_of(qtfs_wire_watch{}))->err());
-  EXPECT_EQ(EOPNOTSUPP, client_.call(QTFS_OP_LOCK, bytes_of(qtfs_wire_lock{}))->err());
+  EXPECT_EQ(EOPNOTSUPP, client_.call(QTFS_OP_LEASE, bytes_of(qtfs_wire_lease{}))->err());
   EXPECT_EQ(EOPNOTSUPP, client_.call(999, {})->err());
   EXPECT_EQ(0, client_.ping().err());
 }
