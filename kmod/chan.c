@@ -295,7 +295,8 @@ static int chan_try_queue(struct qtfs_chan *chan, struct qtfs_req *req)
 
 	spin_lock_bh(&chan->lock);
 	if (chan->state == QTFS_CHAN_ABORTED ||
-	    (chan->state == QTFS_CHAN_DEAD && chan->greeting)) {
+	    (chan->state == QTFS_CHAN_DEAD &&
+	     (chan->greeting || req->fragile))) {
 		ret = chan->error ?: -EIO;
 		goto out;
 	}
@@ -515,7 +516,7 @@ static bool chan_stirred(struct qtfs_chan *chan, struct qtfs_req *req)
 	       (READ_ONCE(chan->leader) == req &&
 		test_bit(QTFS_CHAN_RX_WAKE, &chan->flags) &&
 		!test_bit(QTFS_CHAN_RX_BUSY, &chan->flags)) ||
-	       (chan->greeting && !qtfs_chan_is_up(chan));
+	       ((chan->greeting || req->fragile) && !qtfs_chan_is_up(chan));
 }
 
 /* The leader receives; where that is worth it, also what is just coming. */
@@ -553,7 +554,8 @@ int qtfs_chan_wait(struct qtfs_chan *chan, struct qtfs_req *req, long timeout)
 			err = -ERESTARTSYS;
 		else if (!timeout)
 			err = -ETIMEDOUT;
-		else if (chan->greeting && !qtfs_chan_is_up(chan))
+		else if ((chan->greeting || req->fragile) &&
+			 !qtfs_chan_is_up(chan))
 			err = READ_ONCE(chan->error);
 		if (err)
 			break;

@@ -112,10 +112,14 @@ static int lock_give_back(struct file *file, struct file_lock *fl)
 	qtfs_fl(fl, flags) |= FL_EXISTS;
 	err = locks_lock_file_wait(file, fl);
 	qtfs_fl(fl, flags) = flags;
-	if (err)
-		return err == -ENOENT ? 0 : err;
+	/* An open file's may be there unnoted: somebody who shared it was killed. */
+	if (err == -ENOENT && ((flags & FL_CLOSE) || !lock_kind(file, fl)))
+		return 0;
+	if (err && err != -ENOENT)
+		return err;
 	/* Others read the file as soon as they have it. */
-	if (!may_not_wait(qtfs_open_of(file)->session))
+	if (!qtfs_dying() && !(current->flags & PF_KTHREAD) &&
+	    qtfs_session_alive(qtfs_open_of(file)->session))
 		flushed = flush_for_others(file_inode(file));
 	return unlock_call(file, fl) ?: flushed;
 }
@@ -147,6 +151,7 @@ static int lock_call(struct file *file, struct file_lock *fl)
 		.out	  = { &attr, sizeof(attr) },
 		.out_min  = sizeof(attr),
 		.open	  = qtfs_open_of(file),
+		.owned	  = !body.flags,
 		.may_park = wait,
 	};
 	u64 clock = qtfs_clock(inode->i_sb);
@@ -173,17 +178,19 @@ static int lock_call(struct file *file, struct file_lock *fl)
  */
 static int lock_note(struct file *file, struct file_lock *fl)
 {
-	unsigned int flags = qtfs_fl(fl, flags);
+	bool patient = qtfs_fl(fl, flags) & FL_SLEEP;
+	unsigned long end = jiffies + HZ;
 	int err;
 
-	qtfs_fl(fl, flags) |= FL_SLEEP;
-	while ((err = locks_lock_file_wait(file, fl)) == -ERESTARTSYS) {
+	for (;;) {
+		err = locks_lock_file_wait(file, fl);
+		if (err != -ERESTARTSYS && (err != -EAGAIN || patient ||
+					    time_after(jiffies, end)))
+			return err;
 		if (fatal_signal_pending(current))
-			break;
+			return err;
 		schedule_timeout_killable(1);
 	}
-	qtfs_fl(fl, flags) = flags;
-	return err;
 }
 
 static int lock_take(struct file *file, struct file_lock *fl)
@@ -294,7 +301,8 @@ int qtfs_flock(struct file *file, int cmd, struct file_lock *fl)
 		return lock_give_back(file, fl);
 	had = flock_forget(file, fl);
 	err = lock_take(file, fl);
-	if (err && had)
+	/* EAGAIN is the engine's: it has given up the old one already. */
+	if (err && err != -EAGAIN && had)
 		unlock_call(file, fl);
 	return err;
 }

@@ -155,6 +155,7 @@ struct qtfs_req *qtfs_req_new(const struct qtfs_args *args, gfp_t gfp)
 	req->reply_max = QTFS_PAD(args->out.iov_len);
 	req->recv_max = args->data_max;
 	req->may_park = args->may_park;
+	req->fragile = args->fragile;
 	req->open = args->open;
 	if (req->open)
 		qtfs_open_get(req->open);
@@ -303,7 +304,7 @@ int qtfs_call(struct qtfs_session *session, struct qtfs_args *args)
 	if (err) {
 		if (!args->session_op)	/* else there may be no session yet */
 			req_cancel(session, tag);
-		if (req->open) {
+		if (args->owned) {
 			req->orphan = true;
 			atomic_inc(&session->orphans);
 		}

@@ -47,6 +47,8 @@ struct qtfs_pages {
  * @session_op: belongs to the session itself: sent with credential 0
  * @open: not released at the engine before the request is over, whatever
  *	becomes of the caller; may be NULL
+ * @owned: a lock of an owner whose number may be another's once it has exited
+ * @fragile: fails with the connection instead of waiting for it to come back
  * @may_park: it may wait for somebody for ever: the engine may take it off its
  *	tag, and any signal ends the wait, with -ERESTARTSYS
  */
@@ -64,6 +66,8 @@ struct qtfs_args {
 	const struct cred *cred;
 	long timeout;
 	struct qtfs_open *open;
+	bool owned;
+	bool fragile;
 	bool session_op;
 	bool may_park;
 };
@@ -92,6 +96,7 @@ enum qtfs_req_state {
  * @op: enum qtfs_op
  * @noreply: the engine does not answer
  * @may_park: see struct qtfs_args
+ * @fragile: see struct qtfs_args
  * @deaf: a signal has ended the wait for it already; only SIGKILL counts now
  * @orphan: a lock whose caller was killed; counted in the session
  * @abandoned: the caller is gone; the reply's gifts are given back
@@ -128,6 +133,7 @@ struct qtfs_req {
 	u16 op;
 	bool noreply;
 	bool may_park;
+	bool fragile;
 	bool deaf;
 	bool orphan;
 	bool abandoned;

@@ -358,8 +358,12 @@ static int qtfs_sync_fs(struct super_block *sb, int wait)
 		.nr_in	    = 1,
 		.in[0]	    = { &body, sizeof(body) },
 		.session_op = true,
+		.fragile    = true,
 	};
 
+	/* Not even SIGKILL would end it. */
+	if (current->flags & (PF_EXITING | PF_KTHREAD))
+		args.timeout = 60 * HZ;
 	/* sync(2) is everybody's: a lost server must not hold it up. */
 	if (!wait || sb_rdonly(sb) || !qtfs_session_alive(session))
 		return 0;

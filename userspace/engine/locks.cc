@@ -57,6 +57,8 @@ LockWait::~LockWait() {
   bool released = false;
   {
     std::lock_guard guard(table_.mutex_);
+    if (granted_ && !taken_)
+      table_.give_back(request_, held_.get());
     table_.end_wait(*this);
     released = table_.release_some(request_.file);
     table_.drop_if_unused(request_.file);
@@ -147,7 +149,9 @@ Status LockTable::lock(const LockRequest& request, const Reopen& reopen,
     }
   }
   // Where an owner holds something, others may wait for just that: not for what it waits for.
-  const bool released = status.ok() && release_some(request.file);
+  bool released = status.ok() && release_some(request.file);
+  // And it may be less than what was held before.
+  released |= status.ok() && grant_some(request.file);
   if (held)
     put(*held);
   lock.unlock();
@@ -161,6 +165,7 @@ Status LockTable::lock(const LockRequest& request, const Reopen& reopen,
 Status LockTable::wait(LockWait& wait) {
   {
     std::lock_guard guard(mutex_);
+    wait.taken_ = true;
     if (wait.granted_)
       return {};
     wait.threaded_ = true;
@@ -197,6 +202,22 @@ Status LockTable::unlock(const LockRequest& request) {
   if (granted)
     on_released();
   return status;
+}
+
+// Of a wait that has it, and is given up.
+void LockTable::give_back(const LockRequest& request, HeldFile* held) {
+  LockRequest back = request;
+  back.range.type = QTFS_LOCK_NONE;
+  if (held)
+    held->users++;
+  static_cast<void>(lock_now(back, held));
+  if (held)
+    put(*held);
+}
+
+bool LockTable::has_locks(const Open& open) {
+  std::lock_guard guard(mutex_);
+  return open.flocked || !open.locks.empty();
 }
 
 void LockTable::closed(const FileKey& file) {

@@ -73,7 +73,7 @@ class LockWait {
 
   // Another waits for the same: what lets that one go on may let this one. It needs no thread.
   bool behind() const { return behind_.load(std::memory_order_relaxed); }
-  // It has the lock; wait() returns at once.
+  // It has the lock; wait() returns at once. Without that it is given back.
   bool granted() const { return granted_.load(std::memory_order_relaxed); }
 
  private:
@@ -89,6 +89,7 @@ class LockWait {
   std::atomic<bool> granted_{false};
   bool threaded_ = false;  // a thread waits in the kernel
   bool over_ = false;
+  bool taken_ = false;  // by wait()
 };
 
 class LockTable {
@@ -104,6 +105,7 @@ class LockTable {
   // Blocks; EINTR when the thread is interrupted.
   Status wait(LockWait& wait);
   Status unlock(const LockRequest& request);
+  bool has_locks(const Open& open);
   // A descriptor of @file is closed that had locks.
   void closed(const FileKey& file);
   // Looks after waits that have no thread: processes of the server give back unseen.
@@ -134,6 +136,7 @@ class LockTable {
   void end_wait(LockWait& wait);
   bool release_some(const FileKey& key);
   bool grant_some(const FileKey& key);
+  void give_back(const LockRequest& request, HeldFile* held);
   void drop_if_unused(const FileKey& key);
 
   std::mutex mutex_;  // protects everything below, and each HeldFile and Open::locks

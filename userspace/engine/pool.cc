@@ -139,6 +139,10 @@ Pool::Cancel Pool::cancel(const Conn& conn, uint64_t tag, uint64_t cancel_tag, C
   const auto queued = std::find_if(queue_.begin(), queue_.end(), [&](const Call* call) {
     return call->conn == &conn && call->tag == tag;
   });
+  if (queued != queue_.end() && (*queued)->lock_wait && (*queued)->lock_wait->granted()) {
+    (*queued)->cancel_tags.push_back(cancel_tag);  // too late: it is about to be answered
+    return Cancel::interrupting;
+  }
   if (queued != queue_.end()) {
     out = *queued;
     out->stage = Call::Stage::idle;
@@ -189,11 +193,10 @@ bool Pool::interrupt_some() {
   return any;
 }
 
-// Some wait for a lock, and there is no thread to do it.
+// Some wait for a lock, and no thread does it for them now.
 bool Pool::starved() {
-  return next() == queue_.end() && std::any_of(queue_.begin(), queue_.end(), [](const Call* call) {
-           return call->lock_wait && may_begin(*call);
-         });
+  return std::any_of(queue_.begin(), queue_.end(),
+                     [](const Call* call) { return call->lock_wait && may_begin(*call); });
 }
 
 void Pool::interrupt_loop() {

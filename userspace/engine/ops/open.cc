@@ -421,7 +421,7 @@ Status op_release(Call& call) {
   if (!open)
     return Status::error(EBADF);
   const Ref<Node> node = open->node;
-  const bool locked = open->flocked || !open->locks.empty();
+  const bool locked = call.session->locks.has_locks(*open);
   open = {};  // closed, unless another request still uses it
   if (locked)
     call.session->locks.closed({node->key.dev, node->key.ino});
