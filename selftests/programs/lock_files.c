@@ -572,6 +572,37 @@ static const char *result(const char *srv)
 	return text;
 }
 
+/* However long this client would otherwise believe what it has cached. */
+TEST_F(tree, locked_is_fresh)
+{
+	char dir[] = "/tmp/lock_files.XXXXXX", path[160], text[8] = {};
+	int fd;
+
+	ASSERT_NE(NULL, mkdtemp(dir));
+	close(open_file("f"));
+	ASSERT_EQ(0, on_host(NULL, 0, "printf old >%s/f", self->srv));
+	ASSERT_EQ(0, shell(NULL, 0, "mount -t qtfs -o actimeo=600 ${QTFS_SOURCE:-/} %s",
+			   dir));
+	snprintf(path, sizeof(path), "%s%s/f", dir, self->srv);
+	fd = open(path, O_RDWR);
+	ASSERT_EQ(3, pread(fd, text, 8, 0));
+	ASSERT_EQ(0, on_host(NULL, 0, "printf new >%s/f", self->srv));
+	ASSERT_EQ(3, pread(fd, text, 8, 0));
+	EXPECT_STREQ("old", text);
+	EXPECT_EQ(0, set_lock(fd, F_SETLK, F_RDLCK, 0, 1));
+	ASSERT_EQ(3, pread(fd, text, 8, 0));
+	EXPECT_STREQ("new", text);
+	/* With all of it locked writes are cached, until the lock goes. */
+	ASSERT_EQ(0, set_lock(fd, F_SETLK, F_WRLCK, 0, 0));
+	ASSERT_EQ(3, pwrite(fd, "own", 3, 0));
+	ASSERT_EQ(0, set_lock(fd, F_SETLK, F_UNLCK, 0, 0));
+	EXPECT_EQ(0, on_host(text, sizeof(text), "cat %s/f", self->srv));
+	EXPECT_STREQ("own", text);
+	close(fd);
+	EXPECT_EQ(0, umount(dir));
+	rmdir(dir);
+}
+
 /* Who has the lock sees what the one before wrote, and loses none of it. */
 TEST_F_TIMEOUT(tree, the_same_bytes_on_both_sides, 250)
 {
