@@ -26,6 +26,8 @@ struct CompoundState {
   Reader rest;
   uint64_t prev_node = 0;  // what the operation before gave; 0 nothing
   uint64_t prev_open = 0;
+  Ref<NodeFd> prev_dir;  // where it found that, if it was a LOOKUP
+  std::string prev_name;
   bool payload_used = false;  // by one of them; there is only one
 };
 

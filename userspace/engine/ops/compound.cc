@@ -10,6 +10,8 @@ namespace {
 // What later operations may call QTFS_PREV.
 void remember(CompoundState& state, uint16_t op, Bytes reply) {
   Reader reader(reply);
+  if (op != QTFS_OP_LOOKUP)
+    state.prev_dir = {};
   switch (op) {
     case QTFS_OP_ATTACH:
     case QTFS_OP_LOOKUP:

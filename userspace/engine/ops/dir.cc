@@ -61,6 +61,10 @@ Status op_lookup(Call& call) {
   const auto place = enter(call, body->dir, false);
   if (!place)
     return place.status();
+  if (call.compound.started) {
+    call.compound.prev_dir = place->fd;
+    call.compound.prev_name = *name;
+  }
   return reply_entry(call, place->dir, place->get(), *name);
 }
 

@@ -52,6 +52,13 @@ bool opens_at_once(uint32_t type, uint32_t flags) {
   return !waits || (flags & QTFS_OPEN_NONBLOCK);
 }
 
+// What was opened with O_NONBLOCK so that its opening would not wait is as if opened with @flags.
+Status leave_nonblocking(int fd, int flags) {
+  if (flags & O_NONBLOCK)
+    return {};
+  return check(fcntl(fd, F_SETFL, flags & (O_DIRECT | O_NOATIME)));
+}
+
 // Follows the descriptor's magic link: the very object, with the caller's permissions.
 int reopen(int fd, int flags) {
   return openat(AT_FDCWD, FdPath(fd).c_str(), flags | O_CLOEXEC | O_NOCTTY);
@@ -104,6 +111,15 @@ Result<Opened> open_as_asked(Call& call, const Node& node, int fd, uint32_t flag
   return made;
 }
 
+Result<Opened> open_node(Call& call, const Ref<Node>& node, uint32_t flags) {
+  const auto fd = call.fd_of(node);
+  if (!fd)
+    return fd.status();
+  if (Status status = call.act(); !status)
+    return status;
+  return open_as_asked(call, *node, (*fd)->get(), flags);
+}
+
 uint32_t opened_flags(Call& call, Open& open) {
   uint32_t flags = 0;
   if (open.synthetic)
@@ -135,8 +151,8 @@ Result<UniqueFd> reopen_plain(const Call& call, int fd, int flags) {
   UniqueFd opened(reopen(fd, flags | O_NONBLOCK));
   if (!opened)
     return errno == EAGAIN ? Status::defer() : Status::last();
-  if (fcntl(opened.get(), F_SETFL, flags & (O_DIRECT | O_NOATIME)) < 0)
-    return Status::last();
+  if (Status status = leave_nonblocking(opened.get(), flags); !status)
+    return status;
   return opened;
 }
 
@@ -185,13 +201,70 @@ Result<qtfs_wire_opened> grant_open(Call& call, const Ref<Node>& node, Opened ma
   return opened;
 }
 
+namespace {
+
+// Whether opening what has the name, whatever that may be by now, does no harm.
+bool opens_by_name(const Node& node, uint32_t flags) {
+  constexpr uint32_t harmful = QTFS_OPEN_TRUNC | QTFS_OPEN_EXEC | QTFS_OPEN_DIRECTORY;
+  return node.key.type == QTFS_TYPE_REG && !(flags & harmful) && may_open(node, flags).ok();
+}
+
+// Opens @name in @dir, if that still is @node: one walk instead of one to look and one, through
+// procfs, to open what was found. Without a descriptor if it is not to be had this way; then the
+// long way tells why.
+Result<Opened> open_by_name(int dir, const std::string& name, const Node& node, uint32_t flags) {
+  Opened opened;
+  open_how how{};
+  // What was put in its place must neither hang nor become a terminal.
+  how.flags = static_cast<uint64_t>(native_open_flags(flags)) | O_NONBLOCK | O_NOFOLLOW |
+              O_CLOEXEC | O_NOCTTY;
+  how.resolve = RESOLVE_BENEATH | RESOLVE_NO_MAGICLINKS | RESOLVE_NO_XDEV;
+  UniqueFd fd(static_cast<int>(syscall(SYS_openat2, dir, name.c_str(), &how, sizeof(how))));
+  if (!fd)
+    return opened;
+  const auto stx = stat_fd(fd.get());
+  if (!stx)
+    return stx.status();
+  if (NodeKey::of(*stx, node.domain) != node.key)
+    return Status::error(ESTALE);
+  if (Status status = leave_nonblocking(fd.get(), native_open_flags(flags)); !status)
+    return status;
+  opened.fd = std::move(fd);
+  opened.attr = node_attr(*stx, node.synthetic);
+  return opened;
+}
+
+// ESTALE where @name in @dir is not @node.
+Status check_name(Call& call, int dir, const std::string& name, const Node& node) {
+  const auto fd = open_component(dir, name, call.context->mounts);
+  if (!fd)
+    return Status::error(fd.err() == ENOENT ? ESTALE : fd.err());
+  const auto stx = stat_fd(fd->get());
+  if (!stx || NodeKey::of(*stx, node.domain) != node.key)
+    return Status::error(ESTALE);
+  return {};
+}
+
+// What the LOOKUP before has just found under its name; not that if it has another by now.
+Result<Opened> open_found(Call& call, const Node& node, uint32_t flags) {
+  const CompoundState& found = call.compound;
+  if (!found.prev_dir || !opens_by_name(node, flags))
+    return Opened();
+  if (Status status = call.act(); !status)
+    return status;
+  auto opened = open_by_name(found.prev_dir->get(), found.prev_name, node, flags);
+  return opened ? std::move(opened) : Opened();
+}
+
+}  // namespace
+
 Status op_open(Call& call) {
   const auto body = call.take<qtfs_wire_open>();
   if (!body || body->reserved || (!body->dir && body->name_len))
     return Status::malformed();
   const auto node = call.node(body->node);
   const uint32_t flags = le32toh(body->flags);
-  UniqueFd found;  // what dir/name is now
+  Result<Opened> opened = Opened();
   if (body->dir) {
     const auto name = call.take_name(le16toh(body->name_len));
     if (!name)
@@ -203,13 +276,15 @@ Status op_open(Call& call) {
       return dir.status();
     if (Status status = call.act(); !status)
       return status;
-    auto fd = open_component((*dir)->get(), *name, call.context->mounts);
-    if (!fd)
-      return Status::error(fd.err() == ENOENT ? ESTALE : fd.err());
-    const auto stx = stat_fd(fd->get());
-    if (!stx || NodeKey::of(*stx, (*node)->domain) != (*node)->key)
-      return Status::error(ESTALE);
-    found = std::move(*fd);
+    if (opens_by_name(**node, flags))
+      opened = open_by_name((*dir)->get(), *name, **node, flags);
+    if (!opened)
+      return opened.status();
+    if (!opened->fd)
+      if (Status status = check_name(call, (*dir)->get(), *name, **node); !status)
+        return status;
+  } else if (node && le64toh(body->node) == QTFS_PREV) {
+    opened = open_found(call, **node, flags);
   }
   if (!call.body.done())
     return Status::malformed();
@@ -219,12 +294,8 @@ Status op_open(Call& call) {
     return Status::error(EINVAL);
   if (Status status = may_open(**node, flags); !status)
     return status;
-  const auto fd = call.fd_of(*node);
-  if (!fd)
-    return fd.status();
-  if (Status status = call.act(); !status)
-    return status;
-  auto opened = open_as_asked(call, **node, (*fd)->get(), flags);
+  if (!opened->fd)
+    opened = open_node(call, *node, flags);
   if (!opened)
     return opened.status();
   const auto granted = grant_open(call, *node, std::move(*opened), flags);
@@ -306,10 +377,7 @@ Status open_existing(Call& call, const Ref<Node>& dir, int dir_fd, const std::st
     return child.status();
   if (Status status = may_open(*child->node, flags); !status)
     return status;
-  const auto fd = call.fd_of(child->node);
-  if (!fd)
-    return fd.status();
-  auto opened = open_as_asked(call, *child->node, (*fd)->get(), flags);
+  auto opened = open_node(call, child->node, flags);
   if (!opened)
     return opened.status();
   const auto granted = grant_open(call, child->node, std::move(*opened), flags);
@@ -320,10 +388,18 @@ Status open_existing(Call& call, const Ref<Node>& dir, int dir_fd, const std::st
   return {};
 }
 
+// An O_PATH descriptor of what @fd has open: its name may already be another's. open_tree(2)
+// without OPEN_TREE_CLONE is the short way; sandboxes may forbid it together with mounting.
+UniqueFd path_descriptor(int fd) {
+  UniqueFd path(static_cast<int>(syscall(SYS_open_tree, fd, "", AT_EMPTY_PATH | O_CLOEXEC)));
+  if (!path && (errno == ENOSYS || errno == EPERM))
+    path.reset(openat(AT_FDCWD, FdPath(fd).c_str(), O_PATH | O_CLOEXEC));
+  return path;
+}
+
 Status reply_created(Call& call, const Ref<Node>& dir, const std::string& name, UniqueFd fd,
                      uint32_t flags) {
-  // The O_PATH descriptor is made from the open file: its name may already be another's.
-  UniqueFd path(openat(AT_FDCWD, FdPath(fd.get()).c_str(), O_PATH | O_CLOEXEC));
+  UniqueFd path = path_descriptor(fd.get());
   if (!path)
     return Status::last();
   auto child = grant_entry(call, dir->domain, std::move(path), {dir, name}, -1);

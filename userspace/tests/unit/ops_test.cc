@@ -251,6 +251,18 @@ TEST_F(Ops, OpenByNameInsistsOnTheSameFile) {
   EXPECT_EQ(ESTALE, client_.open_at(node, root_, "file", QTFS_OPEN_READ).err());
 }
 
+TEST_F(Ops, OpenByNameNeitherFollowsNorWaitsForWhatCameInstead) {
+  dir_.write("file", "one");
+  const uint64_t node = lookup("file");
+  ASSERT_EQ(0, rename(dir_.path("file").c_str(), dir_.path("moved").c_str()));
+  ASSERT_EQ(0, mkfifo(dir_.path("file").c_str(), 0600));
+  EXPECT_EQ(ESTALE, client_.open_at(node, root_, "file", QTFS_OPEN_READ).err());
+  ASSERT_EQ(0, unlink(dir_.path("file").c_str()));
+  ASSERT_EQ(0, symlink("moved", dir_.path("file").c_str()));
+  EXPECT_EQ(ESTALE, client_.open_at(node, root_, "file", QTFS_OPEN_READ).err());
+  EXPECT_EQ(0, client_.open_at(node, root_, "moved", QTFS_OPEN_READ).err());
+}
+
 TEST_F(Ops, OpenFlagsAreChecked) {
   dir_.write("file", "text");
   const uint64_t node = lookup("file");
