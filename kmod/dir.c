@@ -9,8 +9,10 @@
 
 #include "dir.h"
 #include "file.h"
+#include "flags.h"
 #include "inode.h"
 #include "reap.h"
+#include "range.h"
 #include "req.h"
 
 void qtfs_dentry_believe(struct dentry *dentry, struct inode *dir)
@@ -692,5 +694,8 @@ const struct inode_operations qtfs_dir_inode_operations = {
 	.setattr	= qtfs_setattr,
 	.permission	= qtfs_permission,
 	.listxattr	= qtfs_listxattr,
+	.fileattr_get	= qtfs_fileattr_get,
+	.fileattr_set	= qtfs_fileattr_set,
+	.fiemap		= qtfs_fiemap,
 	QTFS_ACL_OPS
 };

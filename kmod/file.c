@@ -19,6 +19,7 @@
 #include "chan.h"
 #include "compat/compat.h"
 #include "file.h"
+#include "flags.h"
 #include "inode.h"
 #include "lock.h"
 #include "range.h"
@@ -663,6 +664,9 @@ static ssize_t qtfs_write_iter(struct kiocb *iocb, struct iov_iter *from)
 	through = (iocb->ki_flags & (IOCB_APPEND | IOCB_DIRECT)) ||
 		  qtfs_partly_locked(inode);
 	n = generic_write_checks(iocb, from);
+	err = n > 0 ? qtfs_may_modify(inode) : 0;
+	if (err)
+		n = err;
 	if (n > 0)
 		n = through ? qtfs_write_through(iocb, from) :
 			      qtfs_buffered_write(iocb, from);
@@ -711,6 +715,8 @@ const struct file_operations qtfs_file_operations = {
 	.fallocate	= qtfs_fallocate,
 	.copy_file_range = qtfs_copy_file_range,
 	.remap_file_range = qtfs_remap_file_range,
+	.unlocked_ioctl	= qtfs_ioctl,
+	.compat_ioctl	= compat_ptr_ioctl,
 	.lock		= qtfs_lock,
 	.flock		= qtfs_flock,
 	.setlease	= simple_nosetlease,

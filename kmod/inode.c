@@ -12,7 +12,9 @@
 
 #include "chan.h"
 #include "file.h"
+#include "flags.h"
 #include "inode.h"
+#include "range.h"
 #include "reap.h"
 #include "req.h"
 
@@ -388,6 +390,29 @@ int qtfs_inode_revalidate(struct inode *inode, bool force)
 	return 0;
 }
 
+static void getattr_attributes(u32 flags, struct kstat *stat)
+{
+	static const struct {
+		u32 wire;
+		u32 native;
+	} map[] = {
+		{ QTFS_ATTR_IMMUTABLE,	STATX_ATTR_IMMUTABLE },
+		{ QTFS_ATTR_APPEND,	STATX_ATTR_APPEND },
+		{ QTFS_ATTR_NODUMP,	STATX_ATTR_NODUMP },
+		{ QTFS_ATTR_COMPRESSED,	STATX_ATTR_COMPRESSED },
+		{ QTFS_ATTR_ENCRYPTED,	STATX_ATTR_ENCRYPTED },
+		{ QTFS_ATTR_VERITY,	STATX_ATTR_VERITY },
+	};
+	size_t i;
+
+	for (i = 0; i < ARRAY_SIZE(map); i++) {
+		if (flags & map[i].wire)
+			stat->attributes |= map[i].native;
+		if (flags & (map[i].wire | QTFS_ATTR_HAS(map[i].wire)))
+			stat->attributes_mask |= map[i].native;
+	}
+}
+
 int qtfs_getattr(struct mnt_idmap *idmap, const struct path *path,
 		 struct kstat *stat, u32 mask, unsigned int flags)
 {
@@ -421,11 +446,12 @@ int qtfs_getattr(struct mnt_idmap *idmap, const struct path *path,
 		stat->result_mask |= STATX_BTIME;
 		stat->btime = qi->btime;
 	}
-	if (qi->flags & QTFS_ATTR_IMMUTABLE)
-		stat->attributes |= STATX_ATTR_IMMUTABLE;
-	if (qi->flags & QTFS_ATTR_APPEND)
-		stat->attributes |= STATX_ATTR_APPEND;
-	stat->attributes_mask |= STATX_ATTR_IMMUTABLE | STATX_ATTR_APPEND;
+	if ((mask & STATX_DIOALIGN) && (qi->flags & QTFS_ATTR_DIOALIGN)) {
+		stat->result_mask |= STATX_DIOALIGN;
+		stat->dio_mem_align = qi->dio_mem_align;
+		stat->dio_offset_align = qi->dio_offset_align;
+	}
+	getattr_attributes(qi->flags, stat);
 	spin_unlock(&qi->lock);
 	return 0;
 }
@@ -604,6 +630,9 @@ const struct inode_operations qtfs_file_inode_operations = {
 	.setattr	= qtfs_setattr,
 	.permission	= qtfs_permission,
 	.listxattr	= qtfs_listxattr,
+	.fileattr_get	= qtfs_fileattr_get,
+	.fileattr_set	= qtfs_fileattr_set,
+	.fiemap		= qtfs_fiemap,
 	QTFS_ACL_OPS
 };
 

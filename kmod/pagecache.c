@@ -14,6 +14,7 @@
 #include "chan.h"
 #include "compat/compat.h"
 #include "file.h"
+#include "flags.h"
 #include "inode.h"
 #include "req.h"
 
@@ -471,6 +472,8 @@ static vm_fault_t qtfs_page_mkwrite(struct vm_fault *vmf)
 	struct inode *inode = file_inode(vmf->vma->vm_file);
 	vm_fault_t ret = VM_FAULT_LOCKED;
 
+	if (qtfs_may_modify(inode))
+		return VM_FAULT_SIGBUS;
 	sb_start_pagefault(inode->i_sb);
 	if (folio_wait_writeback_killable(folio) ||
 	    folio_lock_killable(folio)) {

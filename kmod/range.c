@@ -6,6 +6,7 @@
  */
 #include <linux/fs.h>
 #include <linux/falloc.h>
+#include <linux/fiemap.h>
 
 #include "compat/compat.h"
 #include "file.h"
@@ -208,6 +209,41 @@ ssize_t qtfs_copy_file_range(struct file *in, loff_t in_pos, struct file *out,
 	return n;
 }
 
+/* The contents stay what they are, so nothing of the cache has to go. */
+static loff_t dedupe(struct file *in, loff_t in_pos, struct file *out,
+		     loff_t out_pos, loff_t len)
+{
+	struct qtfs_wire_copy body = {
+		.from_open = cpu_to_le64(qtfs_open_of(in)->release.open),
+		.to_open   = cpu_to_le64(qtfs_open_of(out)->release.open),
+		.from	   = cpu_to_le64(in_pos),
+		.to	   = cpu_to_le64(out_pos),
+		.length	   = cpu_to_le64(len),
+	};
+	struct qtfs_wire_dedupe_rep rep;
+	struct qtfs_args args = {
+		.op	 = QTFS_OP_DEDUPE,
+		.nr_in	 = 1,
+		.in[0]	 = { &body, sizeof(body) },
+		.out	 = { &rep, sizeof(rep) },
+		.out_min = sizeof(rep),
+	};
+	int err;
+
+	if (!len)
+		return 0;
+	err = qtfs_flush_pages(file_inode(in), NULL) ?:
+	      qtfs_flush_pages(file_inode(out), NULL) ?:
+	      qtfs_call(qtfs_open_of(out)->session, &args);
+	if (err)
+		return err;
+	if (rep.differs)
+		return -EBADE;
+	if (le64_to_cpu(rep.length) > len)
+		return -EPROTO;
+	return le64_to_cpu(rep.length);
+}
+
 loff_t qtfs_remap_file_range(struct file *in, loff_t in_pos, struct file *out,
 			     loff_t out_pos, loff_t len, unsigned int flags)
 {
@@ -217,8 +253,10 @@ loff_t qtfs_remap_file_range(struct file *in, loff_t in_pos, struct file *out,
 
 	if (flags & ~(REMAP_FILE_DEDUP | REMAP_FILE_ADVISORY))
 		return -EINVAL;
-	if ((flags & REMAP_FILE_DEDUP) || !copied_by_server(in, out))
+	if (!copied_by_server(in, out))
 		return -EOPNOTSUPP;
+	if (flags & REMAP_FILE_DEDUP)
+		return dedupe(in, in_pos, out, out_pos, len);
 	err = down_write_killable(&inode->i_rwsem);
 	if (err)
 		return err;
@@ -259,4 +297,133 @@ loff_t qtfs_seek_call(struct file *file, loff_t offset, int whence)
 	if (le64_to_cpu(rep.offset) > MAX_LFS_FILESIZE)
 		return -EPROTO;
 	return le64_to_cpu(rep.offset);
+}
+
+static u32 extent_flags_decode(u32 wire)
+{
+	static const struct {
+		u32 wire;
+		u32 native;
+	} map[] = {
+		{ QTFS_EXTENT_LAST,	   FIEMAP_EXTENT_LAST },
+		{ QTFS_EXTENT_UNKNOWN,	   FIEMAP_EXTENT_UNKNOWN },
+		{ QTFS_EXTENT_DELALLOC,	   FIEMAP_EXTENT_DELALLOC },
+		{ QTFS_EXTENT_ENCODED,	   FIEMAP_EXTENT_ENCODED },
+		{ QTFS_EXTENT_ENCRYPTED,   FIEMAP_EXTENT_DATA_ENCRYPTED },
+		{ QTFS_EXTENT_NOT_ALIGNED, FIEMAP_EXTENT_NOT_ALIGNED },
+		{ QTFS_EXTENT_INLINE,	   FIEMAP_EXTENT_DATA_INLINE },
+		{ QTFS_EXTENT_TAIL,	   FIEMAP_EXTENT_DATA_TAIL },
+		{ QTFS_EXTENT_UNWRITTEN,   FIEMAP_EXTENT_UNWRITTEN },
+		{ QTFS_EXTENT_MERGED,	   FIEMAP_EXTENT_MERGED },
+		{ QTFS_EXTENT_SHARED,	   FIEMAP_EXTENT_SHARED },
+	};
+	u32 native = 0;
+	size_t i;
+
+	for (i = 0; i < ARRAY_SIZE(map); i++)
+		if (wire & map[i].wire)
+			native |= map[i].native;
+	return native;
+}
+
+/* How many extents are asked for at once. */
+#define FIEMAP_BATCH 128u
+
+/* A part of FIEMAP: where the extents that are asked for next begin. */
+struct fiemap_part {
+	struct fiemap_extent_info *info;
+	u64 start;
+	u64 end;
+	u32 count;
+};
+
+/*
+ * Hands on what one reply brought. 1: that was all, or all there is room for;
+ * 0: go on at @part->start; or an error.
+ */
+static int fiemap_fill(struct fiemap_part *part,
+		       const struct qtfs_wire_extent *extents, u32 nr)
+{
+	u64 at, len;
+	u32 i, flags;
+	int ret;
+
+	for (i = 0; i < nr; i++) {
+		at = le64_to_cpu(extents[i].logical);
+		len = le64_to_cpu(extents[i].length);
+		/* In order, so that it comes to an end. */
+		if (!len || len > U64_MAX - at || at + len <= part->start ||
+		    at >= part->end || extents[i].reserved)
+			return -EPROTO;
+		part->start = at + len;
+		flags = le32_to_cpu(extents[i].flags);
+		ret = fiemap_fill_next_extent(part->info, at,
+					      le64_to_cpu(extents[i].physical),
+					      len, extent_flags_decode(flags));
+		if (ret)
+			return ret;
+		if (flags & QTFS_EXTENT_LAST)
+			return 1;
+	}
+	return nr < part->count || part->start >= part->end;
+}
+
+static int fiemap_call(struct inode *inode, struct fiemap_part *part)
+{
+	struct qtfs_open *open = qtfs_open_any(inode, 0);
+	bool xattr = part->info->fi_flags & FIEMAP_FLAG_XATTR;
+	struct qtfs_wire_fiemap body = {
+		.node	= cpu_to_le64(qtfs_i(inode)->node),
+		.open	= cpu_to_le64(open ? open->release.open : 0),
+		.start	= cpu_to_le64(part->start),
+		.length = cpu_to_le64(part->end - part->start),
+		.count	= cpu_to_le32(part->count),
+		.flags	= cpu_to_le32(xattr ? QTFS_FIEMAP_XATTR : 0),
+	};
+	struct qtfs_wire_extents rep;
+	struct qtfs_args args = {
+		.op	  = QTFS_OP_FIEMAP,
+		.nr_in	  = 1,
+		.in[0]	  = { &body, sizeof(body) },
+		.out	  = { &rep, sizeof(rep) },
+		.out_min  = sizeof(rep),
+		.data_max = part->count * sizeof(struct qtfs_wire_extent),
+	};
+	int ret;
+
+	ret = qtfs_call(qtfs_session(inode->i_sb), &args);
+	if (open)
+		qtfs_open_put(open);
+	if (!ret && args.data_len != (u64)le32_to_cpu(rep.nr) *
+				     sizeof(struct qtfs_wire_extent))
+		ret = -EPROTO;
+	if (!ret)
+		ret = fiemap_fill(part, args.data, le32_to_cpu(rep.nr));
+	kvfree(args.data);
+	return ret;
+}
+
+int qtfs_fiemap(struct inode *inode, struct fiemap_extent_info *info,
+		u64 start, u64 len)
+{
+	struct fiemap_part part = { .info = info, .start = start };
+	int ret;
+
+	/* Killably, before the VFS does it. Its errors are fsync's to tell. */
+	if ((info->fi_flags & FIEMAP_FLAG_SYNC) && S_ISREG(inode->i_mode) &&
+	    qtfs_flush_pages(inode, NULL) == -EINTR)
+		return -EINTR;
+	ret = fiemap_prep(inode, info, start, &len, FIEMAP_FLAG_XATTR);
+	if (ret)
+		return ret;
+	part.end = start + len;
+	do {
+		/* Without room, they are counted. */
+		part.count = FIEMAP_BATCH;
+		if (info->fi_extents_max)
+			part.count = min(part.count, info->fi_extents_max -
+						     info->fi_extents_mapped);
+		ret = fiemap_call(inode, &part);
+	} while (!ret);
+	return min(ret, 0);
 }

@@ -5,12 +5,18 @@
 
 #include <linux/fs.h>
 
+struct fiemap_extent_info;
+
 /* ->fallocate, ->copy_file_range, ->remap_file_range */
 long qtfs_fallocate(struct file *file, int mode, loff_t offset, loff_t len);
 ssize_t qtfs_copy_file_range(struct file *in, loff_t in_pos, struct file *out,
 			     loff_t out_pos, size_t len, unsigned int flags);
 loff_t qtfs_remap_file_range(struct file *in, loff_t in_pos, struct file *out,
 			     loff_t out_pos, loff_t len, unsigned int flags);
+
+/* ->fiemap */
+int qtfs_fiemap(struct inode *inode, struct fiemap_extent_info *info,
+		u64 start, u64 len);
 
 /*
  * SEEK_DATA and SEEK_HOLE at the engine. Return: the offset, or a negative

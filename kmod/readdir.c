@@ -8,6 +8,7 @@
 
 #include "dir.h"
 #include "file.h"
+#include "flags.h"
 #include "inode.h"
 #include "lock.h"
 #include "reap.h"
@@ -270,6 +271,8 @@ const struct file_operations qtfs_dir_operations = {
 	.llseek		= qtfs_dir_llseek,
 	.read		= generic_read_dir,
 	.fsync		= qtfs_dir_fsync,
+	.unlocked_ioctl	= qtfs_ioctl,
+	.compat_ioctl	= compat_ptr_ioctl,
 	.lock		= qtfs_lock,
 	.flock		= qtfs_flock,
 	.setlease	= simple_nosetlease,

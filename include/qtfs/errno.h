@@ -49,6 +49,7 @@
 	X(ENOSYS, 38) \
 	X(ENOTEMPTY, 39) \
 	X(ELOOP, 40) \
+	X(EBADR, 53) \
 	X(ENODATA, 61) \
 	X(ETIME, 62) \
 	X(EREMOTE, 66) \

@@ -45,6 +45,8 @@
 	X(29, CREATE,	    create,	 sizeof(struct qtfs_wire_create),    sizeof(struct qtfs_wire_created)) \
 	X(30, TMPFILE,	    tmpfile,	 sizeof(struct qtfs_wire_create),    sizeof(struct qtfs_wire_created)) \
 	X(31, READDIR,	    readdir,	 sizeof(struct qtfs_wire_readdir),   sizeof(struct qtfs_wire_dirs)) \
+	X(32, GETFLAGS,	    getflags,	 sizeof(struct qtfs_wire_getattr),   sizeof(struct qtfs_wire_flags)) \
+	X(33, SETFLAGS,	    setflags,	 sizeof(struct qtfs_wire_setflags),  sizeof(struct qtfs_wire_attr)) \
 	/* opens */ \
 	X(40, OPEN,	    open,	 sizeof(struct qtfs_wire_open),	     sizeof(struct qtfs_wire_opened)) \
 	X(41, RELEASE,	    release,	 sizeof(struct qtfs_wire_release),   QTFS_NOTHING) \
@@ -55,6 +57,8 @@
 	X(46, SEEK,	    seek,	 sizeof(struct qtfs_wire_seek),	     sizeof(struct qtfs_wire_seek_rep)) \
 	X(47, COPY,	    copy,	 sizeof(struct qtfs_wire_copy),	     sizeof(struct qtfs_wire_write_rep)) \
 	X(48, IOCTL,	    ioctl,	 sizeof(struct qtfs_wire_ioctl),     sizeof(struct qtfs_wire_ioctl_rep)) \
+	X(49, FIEMAP,	    fiemap,	 sizeof(struct qtfs_wire_fiemap),    sizeof(struct qtfs_wire_extents)) \
+	X(50, DEDUPE,	    dedupe,	 sizeof(struct qtfs_wire_copy),	     sizeof(struct qtfs_wire_dedupe_rep)) \
 	/* extended attributes */ \
 	X(56, GETXATTR,	    getxattr,	 sizeof(struct qtfs_wire_xattr),     sizeof(struct qtfs_wire_xattr_rep)) \
 	X(57, SETXATTR,	    setxattr,	 sizeof(struct qtfs_wire_xattr),     QTFS_NOTHING) \

@@ -399,6 +399,12 @@ enum qtfs_type {
 #define QTFS_ATTR_DIOALIGN	0x0040u	/* dio_* are known */
 #define QTFS_ATTR_POLLABLE	0x0080u
 #define QTFS_ATTR_AUTOMOUNT	0x0100u
+#define QTFS_ATTR_NODUMP	0x0200u
+#define QTFS_ATTR_COMPRESSED	0x0400u
+#define QTFS_ATTR_ENCRYPTED	0x0800u
+#define QTFS_ATTR_VERITY	0x1000u
+/* Says of IMMUTABLE, APPEND and the last four whether the filesystem has such a thing. */
+#define QTFS_ATTR_HAS(flag)	((flag) << 16)
 
 /**
  * struct qtfs_wire_attr - attributes of a node
@@ -531,6 +537,35 @@ struct qtfs_wire_setattr {
 	__le32 mtime_ns;
 };
 QTFS_WIRE_ASSERT(struct qtfs_wire_setattr, 64);
+
+/*
+ * GETFLAGS takes what GETATTR takes: a node and perhaps an open of it. The reply's @valid says
+ * what the filesystem has; ENOTTY: nothing of it.
+ */
+#define QTFS_FLAGS_BASIC	0x1u	/* @flags, as chattr(1) has them */
+#define QTFS_FLAGS_EXTENDED	0x2u	/* @flags, as struct fsxattr has them; @projid to @nextents */
+#define QTFS_FLAGS_GENERATION	0x4u	/* @generation */
+struct qtfs_wire_flags {
+	__le64 flags;			/* 1 << bit, of flags.h */
+	__le32 valid;			/* QTFS_FLAGS_* */
+	__le32 projid;
+	__le32 extsize;
+	__le32 cowextsize;
+	__le32 nextents;
+	__le32 generation;
+};
+QTFS_WIRE_ASSERT(struct qtfs_wire_flags, 32);
+
+/*
+ * SETFLAGS: all that belongs to the one bit of @set.valid becomes what is said, BASIC or EXTENDED;
+ * @nextents and @generation are not looked at. Answered by a qtfs_wire_attr.
+ */
+struct qtfs_wire_setflags {
+	__le64 node;
+	__le64 open;			/* or 0 */
+	struct qtfs_wire_flags set;
+};
+QTFS_WIRE_ASSERT(struct qtfs_wire_setflags, 48);
 
 /* ACCESS: which of @mask the caller may; by access(2)'s rules, server side. */
 struct qtfs_wire_access {
@@ -799,6 +834,54 @@ struct qtfs_wire_copy {
 };
 QTFS_WIRE_ASSERT(struct qtfs_wire_copy, 48);
 #define QTFS_COPY_CLONE		0x1u
+
+/* DEDUPE: as COPY, where both ranges have the same contents. @flags is 0. */
+struct qtfs_wire_dedupe_rep {
+	__le64 length;			/* bytes that are shared now */
+	__le32 differs;			/* 1: contents differ, nothing was done */
+	__le32 reserved;
+};
+QTFS_WIRE_ASSERT(struct qtfs_wire_dedupe_rep, 16);
+
+/* FIEMAP: answered by qtfs_wire_extents and a payload of that many qtfs_wire_extent. */
+struct qtfs_wire_fiemap {
+	__le64 node;
+	__le64 open;			/* or 0 */
+	__le64 start;
+	__le64 length;
+	__le32 count;			/* extents at most: 1 to QTFS_EXTENTS_MAX */
+	__le32 flags;			/* QTFS_FIEMAP_* */
+};
+QTFS_WIRE_ASSERT(struct qtfs_wire_fiemap, 40);
+#define QTFS_EXTENTS_MAX	1024u
+#define QTFS_FIEMAP_XATTR	0x1u	/* of the attributes, not of the contents */
+
+struct qtfs_wire_extents {
+	__le32 nr;
+	__le32 reserved;
+};
+QTFS_WIRE_ASSERT(struct qtfs_wire_extents, 8);
+
+/* In order of @logical, none empty, without overlap. */
+struct qtfs_wire_extent {
+	__le64 logical;
+	__le64 physical;
+	__le64 length;
+	__le32 flags;			/* QTFS_EXTENT_* */
+	__le32 reserved;
+};
+QTFS_WIRE_ASSERT(struct qtfs_wire_extent, 32);
+#define QTFS_EXTENT_LAST	0x001u	/* of the file */
+#define QTFS_EXTENT_UNKNOWN	0x002u
+#define QTFS_EXTENT_DELALLOC	0x004u
+#define QTFS_EXTENT_ENCODED	0x008u
+#define QTFS_EXTENT_ENCRYPTED	0x010u
+#define QTFS_EXTENT_NOT_ALIGNED	0x020u
+#define QTFS_EXTENT_INLINE	0x040u
+#define QTFS_EXTENT_TAIL	0x080u
+#define QTFS_EXTENT_UNWRITTEN	0x100u
+#define QTFS_EXTENT_MERGED	0x200u
+#define QTFS_EXTENT_SHARED	0x400u
 
 /* READDIR: answered by qtfs_wire_dirs and a payload of qtfs_wire_dirent. */
 struct qtfs_wire_readdir {

@@ -6,6 +6,7 @@
 #include <linux/err.h>
 #include <linux/eventfd.h>
 #include <linux/fs.h>
+#include <linux/fileattr.h>	/* wants fs.h in front of it */
 #include <linux/hrtimer.h>
 #include <linux/log2.h>
 #include <linux/mm.h>
@@ -237,5 +238,9 @@ static inline void qtfs_eventfd_signal(struct eventfd_ctx *ctx)
 	eventfd_signal(ctx, 1);
 #endif
 }
+
+#ifndef QTFS_HAVE_FILE_KATTR /* until 6.17 */
+#define file_kattr fileattr
+#endif
 
 #endif /* QTFS_COMPAT_H */

@@ -46,7 +46,9 @@ constexpr Served served[] = {
     {QTFS_OP_ABANDON, op_abandon},     {QTFS_OP_PING, op_ping},
     {QTFS_OP_PUSH_ACK, op_push_ack},   {QTFS_OP_COMPOUND, op_compound},
     {QTFS_OP_LOCK, op_lock},           {QTFS_OP_UNLOCK, op_unlock},
-    {QTFS_OP_GETLOCK, op_getlock},
+    {QTFS_OP_GETLOCK, op_getlock},     {QTFS_OP_GETFLAGS, op_getflags},
+    {QTFS_OP_SETFLAGS, op_setflags},   {QTFS_OP_FIEMAP, op_fiemap},
+    {QTFS_OP_DEDUPE, op_dedupe},
 };
 
 constexpr std::array<OpInfo, QTFS_OP_NR> make_table() {

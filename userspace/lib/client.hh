@@ -165,6 +165,10 @@ class Client {
   Result<qtfs_wire_attr> fallocate(uint64_t open, uint64_t offset, uint64_t length, uint32_t mode);
   Result<uint64_t> seek(uint64_t open, uint64_t offset, uint32_t whence);
   Result<qtfs_wire_write_rep> copy(const qtfs_wire_copy& body);
+  Result<qtfs_wire_dedupe_rep> dedupe(const qtfs_wire_copy& body);
+  Result<std::vector<qtfs_wire_extent>> fiemap(const qtfs_wire_fiemap& body);
+  Result<qtfs_wire_flags> getflags(uint64_t node, uint64_t open = 0);
+  Result<qtfs_wire_attr> setflags(uint64_t node, const qtfs_wire_flags& set, uint64_t open = 0);
   Result<DirPage> readdir(uint64_t open, uint64_t cookie, uint32_t count = 65536,
                           uint32_t flags = 0);
   Result<qtfs_wire_attr> lock(const qtfs_wire_lock& body);

@@ -219,6 +219,34 @@ Result<qtfs_wire_write_rep> Client::copy(const qtfs_wire_copy& body) {
   return typed<qtfs_wire_write_rep>(QTFS_OP_COPY, Body().put(body));
 }
 
+Result<qtfs_wire_dedupe_rep> Client::dedupe(const qtfs_wire_copy& body) {
+  return typed<qtfs_wire_dedupe_rep>(QTFS_OP_DEDUPE, Body().put(body));
+}
+
+Result<std::vector<qtfs_wire_extent>> Client::fiemap(const qtfs_wire_fiemap& body) {
+  const auto answer = call(QTFS_OP_FIEMAP, Body().put(body).bytes());
+  if (!answer)
+    return answer.status();
+  if (answer->err())
+    return Status::error(answer->err());
+  std::vector<qtfs_wire_extent> extents(le32toh(answer->as<qtfs_wire_extents>().nr));
+  if (answer->payload.size() != extents.size() * sizeof(qtfs_wire_extent))
+    return Status::error(EPROTO);
+  if (!extents.empty())
+    std::memcpy(extents.data(), answer->payload.data(), answer->payload.size());
+  return extents;
+}
+
+Result<qtfs_wire_flags> Client::getflags(uint64_t node, uint64_t open) {
+  return typed<qtfs_wire_flags>(QTFS_OP_GETFLAGS,
+                                Body().put(qtfs_wire_getattr{htole64(node), htole64(open)}));
+}
+
+Result<qtfs_wire_attr> Client::setflags(uint64_t node, const qtfs_wire_flags& set, uint64_t open) {
+  return typed<qtfs_wire_attr>(
+      QTFS_OP_SETFLAGS, Body().put(qtfs_wire_setflags{htole64(node), htole64(open), set}));
+}
+
 Result<DirPage> Client::readdir(uint64_t open, uint64_t cookie, uint32_t count, uint32_t flags) {
   const qtfs_wire_readdir body{htole64(open), htole64(cookie), 0, htole32(count), htole32(flags)};
   const auto answer = call(QTFS_OP_READDIR, bytes_of(body));

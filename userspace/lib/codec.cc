@@ -34,16 +34,26 @@ bool is_racy(const statx_timestamp& ctime) {
 }
 
 uint32_t attr_flags(const struct statx& stx) {
+  static constexpr struct {
+    uint64_t native;
+    uint32_t wire;
+  } told[] = {
+      {STATX_ATTR_IMMUTABLE, QTFS_ATTR_IMMUTABLE}, {STATX_ATTR_APPEND, QTFS_ATTR_APPEND},
+      {STATX_ATTR_NODUMP, QTFS_ATTR_NODUMP},       {STATX_ATTR_COMPRESSED, QTFS_ATTR_COMPRESSED},
+      {STATX_ATTR_ENCRYPTED, QTFS_ATTR_ENCRYPTED}, {STATX_ATTR_VERITY, QTFS_ATTR_VERITY},
+  };
   uint32_t flags = 0;
   const uint64_t attributes = stx.stx_attributes & stx.stx_attributes_mask;
+  for (const auto& flag : told) {
+    if (stx.stx_attributes_mask & flag.native)
+      flags |= QTFS_ATTR_HAS(flag.wire);
+    if (attributes & flag.native)
+      flags |= flag.wire;
+  }
   if (is_racy(stx.stx_ctime))
     flags |= QTFS_ATTR_RACY;
   if (attributes & STATX_ATTR_MOUNT_ROOT)
     flags |= QTFS_ATTR_MOUNT_ROOT;
-  if (attributes & STATX_ATTR_IMMUTABLE)
-    flags |= QTFS_ATTR_IMMUTABLE;
-  if (attributes & STATX_ATTR_APPEND)
-    flags |= QTFS_ATTR_APPEND;
   if (attributes & STATX_ATTR_AUTOMOUNT)
     flags |= QTFS_ATTR_AUTOMOUNT;
   if (stx.stx_mask & STATX_BTIME)

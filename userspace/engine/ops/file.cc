@@ -19,6 +19,7 @@ namespace {
 
 constexpr uint64_t copy_max = 256u << 20;  // bytes of one COPY
 constexpr size_t direct_align = 4096;
+constexpr size_t dedupe_size = sizeof(file_dedupe_range) + sizeof(file_dedupe_range_info);
 constexpr size_t splice_min = 65536;  // shorter reads are copied
 
 bool at_end(int fd, uint64_t offset) {
@@ -454,6 +455,47 @@ Status op_copy(Call& call) {
     rep.change = attr->change;
     rep.size = attr->size;
   }
+  call.reply.put(rep);
+  return {};
+}
+
+Status op_dedupe(Call& call) {
+  const auto body = call.take<qtfs_wire_copy>();
+  if (!body || body->reserved || body->flags || !call.body.done())
+    return Status::malformed();
+  const auto from = call.open(body->from_open);
+  if (!from)
+    return from.status();
+  const auto to = call.open(body->to_open);
+  if (!to)
+    return to.status();
+  if (!((*from)->flags & QTFS_OPEN_READ))
+    return Status::error(EBADF);
+  if (Status status = writable(*(*to)->node); !status)
+    return status;
+  if (!call.may_block)
+    return Status::defer();
+  // Who owns the other file need not have opened it for writing.
+  if (Status status = call.act(); !status)
+    return status;
+  // One target, behind the rest.
+  alignas(file_dedupe_range) std::array<std::byte, dedupe_size> job{};
+  auto* range = reinterpret_cast<file_dedupe_range*>(job.data());
+  range->src_offset = le64toh(body->from);
+  range->src_length = le64toh(body->length);
+  range->dest_count = 1;
+  range->info[0].dest_fd = (*to)->fd.get();
+  range->info[0].dest_offset = le64toh(body->to);
+  if (ioctl((*from)->fd.get(), FIDEDUPERANGE, range) < 0)
+    return Status::last();
+  const int32_t status = range->info[0].status;
+  if (status < 0)
+    return Status::error(-status);
+  qtfs_wire_dedupe_rep rep{};
+  if (status == FILE_DEDUPE_RANGE_DIFFERS)
+    rep.differs = htole32(1);
+  else
+    rep.length = htole64(range->info[0].bytes_deduped);
   call.reply.put(rep);
   return {};
 }

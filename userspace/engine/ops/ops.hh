@@ -23,6 +23,8 @@ Status op_setattr(Call& call);
 Status op_access(Call& call);
 Status op_readlink(Call& call);
 Status op_statfs(Call& call);
+Status op_getflags(Call& call);
+Status op_setflags(Call& call);
 // opens
 Status op_open(Call& call);
 Status op_create(Call& call);
@@ -34,6 +36,8 @@ Status op_fsync(Call& call);
 Status op_fallocate(Call& call);
 Status op_seek(Call& call);
 Status op_copy(Call& call);
+Status op_dedupe(Call& call);
+Status op_fiemap(Call& call);
 Status op_readdir(Call& call);
 // extended attributes
 Status op_getxattr(Call& call);
