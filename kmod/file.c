@@ -312,6 +312,9 @@ int qtfs_open(struct inode *inode, struct file *file)
 		return stream_open(inode, file);
 	if (qtfs_open_of(file)->flags & QTFS_OPENED_NOSEEK)
 		return nonseekable_open(inode, file);
+	/* What is cached can be read without waiting for anybody. */
+	if (S_ISREG(inode->i_mode) && !qtfs_is_synthetic(inode))
+		file->f_mode |= FMODE_NOWAIT;
 	return 0;
 }
 
@@ -493,25 +496,38 @@ static int read_revalidate(struct inode *inode)
 	return err ?: qtfs_revalidate_pages(inode);
 }
 
+/*
+ * Only what is in the cache, and known to be what the file has. Not even
+ * readahead is begun: that could have to wait for a tag.
+ */
+static ssize_t read_nowait(struct kiocb *iocb, struct iov_iter *to)
+{
+	struct inode *inode = file_inode(iocb->ki_filp);
+	int before = iocb->ki_flags & IOCB_NOIO;
+	ssize_t n;
+
+	if ((iocb->ki_flags & IOCB_DIRECT) || !qtfs_pages_are_good(inode) ||
+	    !(qtfs_inode_fresh(inode) || has_dirty_pages(inode)))
+		return -EAGAIN;
+	iocb->ki_flags |= IOCB_NOIO;
+	n = generic_file_read_iter(iocb, to);
+	iocb->ki_flags = (iocb->ki_flags & ~IOCB_NOIO) | before;
+	return n;
+}
+
 static ssize_t qtfs_read_iter(struct kiocb *iocb, struct iov_iter *to)
 {
 	struct inode *inode = file_inode(iocb->ki_filp);
 	int err;
 
+	if (iocb->ki_flags & IOCB_NOWAIT)
+		return read_nowait(iocb, to);
 	if (iocb->ki_flags & IOCB_DIRECT) {
-		if (iocb->ki_flags & IOCB_NOWAIT)
-			return -EAGAIN;
 		err = qtfs_flush_pages(inode, NULL);
 		return err ?: direct_read(iocb, to);
 	}
-	if (!(iocb->ki_flags & IOCB_NOWAIT)) {
-		err = read_revalidate(inode);
-		if (err)
-			return err;
-	} else if (!qtfs_pages_are_good(inode)) {
-		return -EAGAIN;
-	}
-	return generic_file_read_iter(iocb, to);
+	err = read_revalidate(inode);
+	return err ?: generic_file_read_iter(iocb, to);
 }
 
 static ssize_t qtfs_splice_read(struct file *file, loff_t *pos,
