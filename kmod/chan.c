@@ -13,6 +13,9 @@
  *  2. the link is shut down,
  *  3. both roles are taken for good, so that nobody touches a buffer,
  *  4. every request completes with the error.
+ * Where requests have their time (@patience), a task gives up its own, and
+ * expire.c ends those of the page cache, which no task waits for.
+ *
  * qtfs_chan_close() aborts, closes the link (its callbacks are over then),
  * stops the timer and the work items, which find no role to take, and frees.
  */
@@ -102,6 +105,14 @@ static void chan_wake_receiver(struct qtfs_chan *chan)
 		mod_timer(&chan->late, jiffies + 1 + HZ / 1000);
 }
 
+void qtfs_chan_wake_receiver(struct qtfs_chan *chan)
+{
+	spin_lock_bh(&chan->lock);
+	if (test_bit(QTFS_CHAN_RX_WAKE, &chan->flags))
+		chan_wake_receiver(chan);
+	spin_unlock_bh(&chan->lock);
+}
+
 static void chan_readable(struct qtfs_link *link)
 {
 	struct qtfs_chan *chan = container_of(link, struct qtfs_chan, link);
@@ -136,6 +147,7 @@ void qtfs_chan_fail(struct qtfs_chan *chan, int err)
 	spin_lock_bh(&chan->lock);
 	first = chan->state == QTFS_CHAN_UP;
 	if (first) {
+		chan->dead_since = jiffies;
 		chan->state = QTFS_CHAN_DEAD;
 		chan->error = err;
 	}
@@ -177,6 +189,7 @@ struct qtfs_chan *qtfs_chan_open(void *owner, const struct qtfs_chan_ops *ops,
 	timer_setup(&chan->late, chan_late, 0);
 	INIT_WORK(&chan->tx_work, chan_tx_work);
 	INIT_DELAYED_WORK(&chan->post_work, chan_post_work);
+	INIT_DELAYED_WORK(&chan->expire, qtfs_chan_expire_work);
 	INIT_WORK(&chan->rx_work, chan_rx_work);
 	chan->link.trans = to->trans;
 	chan->link.readable = chan_readable;
@@ -208,6 +221,12 @@ static void chan_drop_slot(struct qtfs_chan *chan, struct qtfs_req *req)
 	chan->inflight[slot] = NULL;
 	__clear_bit(slot, chan->used);
 	chan->nr_used--;
+}
+
+void qtfs_chan_unqueue(struct qtfs_chan *chan, struct qtfs_req *req)
+{
+	list_del_init(&req->link);
+	chan_drop_slot(chan, req);
 }
 
 /* Takes every request off the channel, onto @all. Roles are held for good. */
@@ -281,6 +300,7 @@ void qtfs_chan_close(struct qtfs_chan *chan)
 	chan->link.trans->close(&chan->link);
 	timer_delete_sync(&chan->late);
 	cancel_delayed_work_sync(&chan->post_work);
+	cancel_delayed_work_sync(&chan->expire);
 	cancel_work_sync(&chan->rx_work);
 	cancel_work_sync(&chan->tx_work);
 	kvfree(chan);
@@ -323,6 +343,10 @@ static int chan_try_queue(struct qtfs_chan *chan, struct qtfs_req *req)
 	req->chan = chan;
 	req->state = QTFS_REQ_QUEUED;
 	list_add_tail(&req->link, &chan->sendq);
+	/* No-op if it is wanted earlier already. */
+	if (req->timed && req->done)
+		queue_delayed_work(chan_wq, &chan->expire,
+				   qtfs_chan_left(req) + 1);
 	ret = 1;
 out:
 	spin_unlock_bh(&chan->lock);
@@ -340,6 +364,37 @@ static bool chan_may_queue(struct qtfs_chan *chan)
 	return may;
 }
 
+void qtfs_chan_expire_at(struct qtfs_chan *chan, unsigned long when)
+{
+	long left = when - jiffies;
+
+	mod_delayed_work(chan_wq, &chan->expire, max(left, 1L));
+}
+
+long qtfs_chan_left(const struct qtfs_req *req)
+{
+	long left = req->deadline - jiffies;
+
+	return req->timed ? max(left, 0L) : MAX_SCHEDULE_TIMEOUT;
+}
+
+/* Waits until it may be queued. A link that was lost long ago stays lost. */
+static int chan_wait_room(struct qtfs_chan *chan, const struct qtfs_req *req)
+{
+	long left = qtfs_chan_left(req);
+
+	if (chan->patience && READ_ONCE(chan->state) == QTFS_CHAN_DEAD &&
+	    time_after(jiffies, READ_ONCE(chan->dead_since) + chan->patience))
+		return -ETIMEDOUT;
+	left = ___wait_event(chan->tags_wq,
+			     ___wait_cond_timeout(chan_may_queue(chan)),
+			     QTFS_WAIT_STATE, 0, left,
+			     __ret = schedule_timeout(__ret));
+	if (left < 0)
+		return -EINTR;
+	return left ? 0 : -ETIMEDOUT;
+}
+
 int qtfs_chan_queue(struct qtfs_chan *chan, struct qtfs_req *req, bool wait)
 {
 	int ret;
@@ -352,9 +407,9 @@ int qtfs_chan_queue(struct qtfs_chan *chan, struct qtfs_req *req, bool wait)
 			break;
 		if (!wait)
 			return qtfs_chan_is_up(chan) ? -EAGAIN : -ENOTCONN;
-		if (wait_event_state(chan->tags_wq, chan_may_queue(chan),
-				     QTFS_WAIT_STATE))
-			return -EINTR;
+		ret = chan_wait_room(chan, req);
+		if (ret)
+			return ret;
 	}
 	/* From here on @req may be done and gone. */
 	set_bit(QTFS_CHAN_TX_WAKE, &chan->flags);
@@ -364,6 +419,8 @@ int qtfs_chan_queue(struct qtfs_chan *chan, struct qtfs_req *req, bool wait)
 
 int qtfs_chan_wait_up(struct qtfs_chan *chan)
 {
+	if (chan->patience)
+		return READ_ONCE(chan->state) == QTFS_CHAN_ABORTED ? -EIO : 0;
 	if (wait_event_state(chan->tags_wq,
 			     READ_ONCE(chan->state) != QTFS_CHAN_DEAD,
 			     QTFS_WAIT_STATE))
@@ -481,7 +538,7 @@ static void chan_waiter_del(struct qtfs_chan *chan, struct qtfs_req *req)
  * stays until its reply comes, and what that gives is given back.
  * Returns false if it completed in the meantime.
  */
-static bool chan_give_up(struct qtfs_chan *chan, struct qtfs_req *req)
+static bool chan_give_up(struct qtfs_chan *chan, struct qtfs_req *req, int err)
 {
 	bool unsent = false, gone = true;
 
@@ -492,12 +549,12 @@ static bool chan_give_up(struct qtfs_chan *chan, struct qtfs_req *req)
 		break;
 	case QTFS_REQ_QUEUED:
 		unsent = true;
-		list_del_init(&req->link);
-		chan_drop_slot(chan, req);
+		qtfs_chan_unqueue(chan, req);
 		break;
 	case QTFS_REQ_SENT:
 	case QTFS_REQ_PARKED:
 		req->abandoned = true;
+		req->late = err == -ETIMEDOUT;
 		break;
 	}
 	spin_unlock_bh(&chan->lock);
@@ -527,6 +584,13 @@ static void chan_lead(struct qtfs_chan *chan, struct qtfs_req *req)
 	qtfs_chan_receive(chan, req);
 }
 
+/* The engine has answered: what is waited for is another's to give. */
+static bool chan_waits_for_others(struct qtfs_chan *chan, struct qtfs_req *req)
+{
+	return chan->patience && READ_ONCE(req->state) == QTFS_REQ_PARKED &&
+	       qtfs_chan_is_up(chan);
+}
+
 int qtfs_chan_wait(struct qtfs_chan *chan, struct qtfs_req *req, long timeout)
 {
 	unsigned int state = req->may_park && !req->deaf ?
@@ -552,6 +616,8 @@ int qtfs_chan_wait(struct qtfs_chan *chan, struct qtfs_req *req, long timeout)
 			err = -EINTR;
 		else if (signal_pending_state(state, current))
 			err = -ERESTARTSYS;
+		else if (!timeout && chan_waits_for_others(chan, req))
+			timeout = chan->patience;
 		else if (!timeout)
 			err = -ETIMEDOUT;
 		else if ((chan->greeting || req->fragile) &&
@@ -563,7 +629,7 @@ int qtfs_chan_wait(struct qtfs_chan *chan, struct qtfs_req *req, long timeout)
 	chan_waiter_del(chan, req);
 	if (err == -ERESTARTSYS)
 		return err;
-	if (err && (req->done || chan_give_up(chan, req)))
+	if (err && (req->done || chan_give_up(chan, req, err)))
 		return err;
 	return 0;
 }

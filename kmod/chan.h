@@ -40,11 +40,13 @@ enum qtfs_chan_state {
  * @push: a push came; @body is gone when it returns; must not sleep
  * @abandoned: a reply came that nobody waits for; takes the reference;
  *	must not sleep
+ * @expired: the time of a request that was sent is over; may sleep
  */
 struct qtfs_chan_ops {
 	void (*push)(struct qtfs_chan *chan, const struct qtfs_wire_rep *hdr,
 		     const void *body, size_t len);
 	void (*abandoned)(struct qtfs_chan *chan, struct qtfs_req *req);
+	void (*expired)(struct qtfs_chan *chan, u64 tag);
 };
 
 /**
@@ -55,6 +57,11 @@ struct qtfs_chan_ops {
  * @link: the connection
  * @epoch: of the session, goes into each request
  * @greeting: the session is not up yet: a lost link ends the calls at once
+ * @patience: how long requests may take, in jiffies; 0: any time
+ * @dead_since: jiffies, when the link was lost
+ * @stalled: the time of a READ or WRITE of the page cache is over, and nothing
+ *	came since
+ * @stalled_at: jiffies, when it was
  * @lock: protects @state, @error, @sendq, @inflight, @used, @nr_used,
  *	@waiters, @leader and each request's state. Taken in softirq context
  *	by the link's callbacks: spin_lock_bh. Innermost
@@ -64,6 +71,7 @@ struct qtfs_chan_ops {
  * @leader: of them, the one that is woken when bytes arrive
  * @parked: requests that wait at the engine without a tag
  * @late: takes over from a leader that does not run
+ * @expire: ends requests whose time is over and that no task waits for
  * @tx: what the sender (QTFS_CHAN_TX_BUSY) works on
  * @rx: what the receiver (QTFS_CHAN_RX_BUSY) works on
  */
@@ -74,6 +82,10 @@ struct qtfs_chan {
 	struct qtfs_link link;
 	u16 epoch;
 	bool greeting;
+	long patience;
+	unsigned long dead_since;
+	bool stalled;
+	unsigned long stalled_at;
 
 	spinlock_t lock;
 	enum qtfs_chan_state state;
@@ -95,6 +107,7 @@ struct qtfs_chan {
 	unsigned long flags;
 	struct work_struct tx_work;
 	struct delayed_work post_work;
+	struct delayed_work expire;
 	struct work_struct rx_work;
 
 	struct {
@@ -143,8 +156,8 @@ void qtfs_chan_close(struct qtfs_chan *chan);
  * On success the channel holds a reference until the request completes, and
  * the request is on its way when this returns.
  *
- * Return: 0, -EINTR, -EIO after an abort, or without @wait -EAGAIN (full) or
- * -ENOTCONN (dead).
+ * Return: 0, -EINTR, -ETIMEDOUT when its time is over, -EIO after an abort, or
+ * without @wait -EAGAIN (full) or -ENOTCONN (dead).
  */
 int qtfs_chan_queue(struct qtfs_chan *chan, struct qtfs_req *req, bool wait);
 
@@ -164,15 +177,22 @@ void qtfs_chan_hurry(struct qtfs_chan *chan);
  * Return: 0 when it is completed, -EINTR or -ETIMEDOUT when the caller gives
  * up: the request is then abandoned and must not be looked at any more. One
  * with a @done goes on without its caller. -ERESTARTSYS when a signal came and
- * the request may park: nothing has happened to it.
+ * the request may park: nothing has happened to it. Time does not count for one
+ * that is parked, as long as the link lives.
  */
 int qtfs_chan_wait(struct qtfs_chan *chan, struct qtfs_req *req, long timeout);
 
 /* Fails all requests, now and later. Any context that may sleep; idempotent. */
 void qtfs_chan_abort(struct qtfs_chan *chan, int err);
 
-/* Waits, killably, until the channel is up. -EINTR, or -EIO after an abort. */
+/*
+ * Waits, killably, until the channel is up. -EINTR, or -EIO after an abort. Where
+ * requests have their time it does not wait: they do, and not for ever.
+ */
 int qtfs_chan_wait_up(struct qtfs_chan *chan);
+
+/* What is left of a request's time, in jiffies; MAX_SCHEDULE_TIMEOUT if endless. */
+long qtfs_chan_left(const struct qtfs_req *req);
 
 static inline bool qtfs_chan_is_up(const struct qtfs_chan *chan)
 {

@@ -18,6 +18,20 @@ void qtfs_chan_transmit(struct qtfs_chan *chan);
  */
 void qtfs_chan_receive(struct qtfs_chan *chan, struct qtfs_req *until);
 
+/* expire.c: the work of qtfs_chan.expire. */
+void qtfs_chan_expire_work(struct work_struct *work);
+
+/* It is wanted at @when, in jiffies. */
+void qtfs_chan_expire_at(struct qtfs_chan *chan, unsigned long when);
+
+/*
+ * Takes a request that nobody began to send off the channel, under its lock.
+ */
+void qtfs_chan_unqueue(struct qtfs_chan *chan, struct qtfs_req *req);
+
+/* Lets somebody receive what came while the role was held for something else. */
+void qtfs_chan_wake_receiver(struct qtfs_chan *chan);
+
 /* The link is lost, or the peer broke the protocol (-EPROTO). */
 void qtfs_chan_fail(struct qtfs_chan *chan, int err);
 

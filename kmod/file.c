@@ -357,7 +357,8 @@ int qtfs_release(struct inode *inode, struct file *file)
 	if (!open_unlink(inode, open))
 		return 0;
 	if (write && !READ_ONCE(open->released) && !qtfs_dying() &&
-	    qtfs_session_alive(open->session) && open_wait_unused(open))
+	    qtfs_session_alive(open->session) &&
+	    !qtfs_session_stalled(open->session) && open_wait_unused(open))
 		open_release_sync(inode, open);
 	qtfs_open_put(open);
 	return 0;
@@ -404,6 +405,9 @@ static int qtfs_fsync(struct file *file, loff_t start, loff_t end,
 	int err, wb;
 
 	err = qtfs_flush_pages(inode, NULL);
+	/* That took long enough already. */
+	if (!err && qtfs_session_stalled(qtfs_open_of(file)->session))
+		err = -ETIMEDOUT;
 	if (!err)
 		err = qtfs_fsync_call(qtfs_open_of(file), datasync);
 	wb = file_check_and_advance_wb_err(file);

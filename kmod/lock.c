@@ -84,11 +84,40 @@ static int unlock_call(struct file *file, const struct file_lock *fl)
 
 	if (!may_not_wait(session))
 		err = qtfs_call(session, &args);
-	if (err != -EINTR)
+	if (err != -EINTR && err != -ETIMEDOUT)
 		return err;
 	err = qtfs_post(session, &args);
 	qtfs_chan_hurry(session->chan);
 	return err;
+}
+
+/*
+ * The engine did not say in time whether it has been locked. So that it is
+ * known what is had, nothing of the range is, not even what was before. If the
+ * lock is given yet, reap.c gives it back.
+ */
+static void lock_resign(struct file *file, const struct file_lock *fl)
+{
+	struct qtfs_session *session = qtfs_open_of(file)->session;
+	struct qtfs_wire_lock body = lock_body(file, fl);
+	struct qtfs_args args = {
+		.op	    = QTFS_OP_UNLOCK,
+		.nr_in	    = 1,
+		.in[0]	    = { &body, sizeof(body) },
+		.session_op = true,
+	};
+	struct file_lock gone;
+
+	locks_init_lock(&gone);
+	qtfs_fl(&gone, flags) = qtfs_fl(fl, flags) & ~FL_SLEEP;
+	qtfs_fl(&gone, type) = F_UNLCK;
+	qtfs_fl(&gone, owner) = qtfs_fl(fl, owner);
+	qtfs_fl(&gone, pid) = qtfs_fl(fl, pid);
+	qtfs_fl(&gone, file) = file;
+	gone.fl_start = fl->fl_start;
+	gone.fl_end = fl->fl_end;
+	locks_lock_file_wait(file, &gone);
+	qtfs_post(session, &args);
 }
 
 /* Writes what was written under a lock that is no longer noted. */
@@ -157,8 +186,12 @@ static int lock_call(struct file *file, struct file_lock *fl)
 	u64 clock = qtfs_clock(inode->i_sb);
 	int err;
 
-	/* An owner's number may have been that of somebody who was killed. */
-	err = body.flags ? 0 : qtfs_session_wait_orphans(args.open->session);
+	/*
+	 * An owner's number may have been that of somebody who was killed; on a
+	 * soft mount a lock may still be on its way to be given back.
+	 */
+	err = body.flags && !args.open->session->patience ? 0 :
+	      qtfs_session_wait_orphans(args.open->session);
 	if (err)
 		return err;
 	if (wait)
@@ -199,6 +232,8 @@ static int lock_take(struct file *file, struct file_lock *fl)
 
 	if (!err)
 		err = lock_call(file, fl);
+	if (err == -ETIMEDOUT)
+		lock_resign(file, fl);
 	if (err)
 		return err;
 	err = lock_note(file, fl);
@@ -302,7 +337,7 @@ int qtfs_flock(struct file *file, int cmd, struct file_lock *fl)
 	had = flock_forget(file, fl);
 	err = lock_take(file, fl);
 	/* EAGAIN is the engine's: it has given up the old one already. */
-	if (err && err != -EAGAIN && had)
+	if (err && err != -EAGAIN && err != -ETIMEDOUT && had)
 		unlock_call(file, fl);
 	return err;
 }

@@ -133,12 +133,16 @@ static int qtfs_read_folio(struct file *file, struct folio *folio)
 	int err;
 
 	bvec = kmalloc(sizeof(*bvec), GFP_NOFS);
-	if (!open || !bvec) {
+	err = !open ? -EBADF : !bvec ? -ENOMEM : 0;
+	/* Readahead has waited for it long enough already, on a soft mount. */
+	if (!err && qtfs_session_stalled(open->session))
+		err = -ETIMEDOUT;
+	if (err) {
 		folio_unlock(folio);
 		kfree(bvec);
 		if (open)
 			qtfs_open_put(open);
-		return open ? -ENOMEM : -EBADF;
+		return err;
 	}
 	qtfs_pages_set(bvec, folio);
 	err = read_submit(open, folio_pos(folio), bvec, 1, folio_size(folio),

@@ -190,7 +190,8 @@ static void reap_dirents(struct qtfs_session *session, const void *data,
 
 /*
  * Taken for somebody who was killed while waiting. What is an open's ends with
- * it; and may have been had before, by others who have it open as well.
+ * it; and may have been had before, by others who have it open as well. Who
+ * still lives, on a soft mount, has given up all of that range.
  */
 static void reap_lock(struct qtfs_session *session, const struct qtfs_req *req)
 {
@@ -203,8 +204,24 @@ static void reap_lock(struct qtfs_session *session, const struct qtfs_req *req)
 
 	memcpy(&body, req->head + sizeof(struct qtfs_wire_req), sizeof(body));
 	body.flags &= ~cpu_to_le32(QTFS_LOCK_WAIT);
-	if (!body.flags)
+	/* Who only lost patience has told so already: see lock.c. */
+	if (!body.flags || req->late)
 		qtfs_post(session, &args);
+}
+
+/* Told to the engine for somebody who did not wait until it was known. */
+static void reap_cred(struct qtfs_session *session, const struct qtfs_req *req)
+{
+	const struct qtfs_wire_cred *told = req->head +
+					    sizeof(struct qtfs_wire_req);
+	struct qtfs_wire_cred_put body = { .id = told->id };
+	struct qtfs_args args = {
+		.op	= QTFS_OP_CRED_PUT,
+		.nr_in	= 1,
+		.in[0]	= { &body, sizeof(body) },
+	};
+
+	qtfs_post(session, &args);
 }
 
 static void reap_reply(struct qtfs_session *session, struct qtfs_req *req)
@@ -213,6 +230,10 @@ static void reap_reply(struct qtfs_session *session, struct qtfs_req *req)
 		return;
 	if (req->op == QTFS_OP_LOCK) {
 		reap_lock(session, req);
+		return;
+	}
+	if (req->op == QTFS_OP_CRED) {
+		reap_cred(session, req);
 		return;
 	}
 	if (req->op == QTFS_OP_COMPOUND)

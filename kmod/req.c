@@ -216,10 +216,24 @@ static int req_set_cred(struct qtfs_session *session, struct qtfs_req *req,
 	return 0;
 }
 
+/* @timeout in jiffies, the session's if that is less; 0: none. */
+static void req_set_time(struct qtfs_session *session, struct qtfs_req *req,
+			 long timeout)
+{
+	timeout = min_not_zero(timeout, session->patience);
+	if (!timeout)
+		return;
+	req->timed = true;
+	req->deadline = jiffies + timeout;
+}
+
 int qtfs_submit(struct qtfs_session *session, struct qtfs_req *req,
 		const struct cred *cred, bool wait)
 {
-	int err = req_set_cred(session, req, cred);
+	int err;
+
+	req_set_time(session, req, 0);
+	err = req_set_cred(session, req, cred);
 
 	return err ?: req_send(session, req, wait);
 }
@@ -242,8 +256,7 @@ int qtfs_post(struct qtfs_session *session, struct qtfs_args *args)
 	return err;
 }
 
-/* Tells the engine that nobody waits any more; it may be blocking. */
-static void req_cancel(struct qtfs_session *session, u64 tag)
+void qtfs_req_cancel(struct qtfs_session *session, u64 tag)
 {
 	struct qtfs_wire_cancel body = { .tag = cpu_to_le64(tag) };
 	struct qtfs_args args = {
@@ -269,15 +282,15 @@ static void req_results(struct qtfs_req *req, struct qtfs_args *args)
  * A signal ends what waits for somebody; but only the engine knows whether it
  * was had at the last moment, so its answer counts.
  */
-static int req_wait(struct qtfs_session *session, struct qtfs_req *req,
-		    long timeout)
+static int req_wait(struct qtfs_session *session, struct qtfs_req *req)
 {
-	int err = qtfs_chan_wait(session->chan, req, timeout);
+	long timeout = session->patience ?: MAX_SCHEDULE_TIMEOUT;
+	int err = qtfs_chan_wait(session->chan, req, qtfs_chan_left(req));
 
 	if (err != -ERESTARTSYS)
 		return err;
 	req->deaf = true;
-	req_cancel(session, req->tag);
+	qtfs_req_cancel(session, req->tag);
 	err = qtfs_chan_wait(session->chan, req, timeout);
 	if (!err && req->err == -EINTR)
 		req->err = -ERESTARTSYS;
@@ -292,6 +305,7 @@ int qtfs_call(struct qtfs_session *session, struct qtfs_args *args)
 
 	if (!req)
 		return -ENOMEM;
+	req_set_time(session, req, args->timeout);
 	if (!args->session_op)
 		err = req_set_cred(session, req, args->cred);
 	if (!err)
@@ -300,11 +314,13 @@ int qtfs_call(struct qtfs_session *session, struct qtfs_args *args)
 		goto out;
 
 	tag = req->tag;
-	err = req_wait(session, req, args->timeout ?: MAX_SCHEDULE_TIMEOUT);
+	err = req_wait(session, req);
 	if (err) {
 		if (!args->session_op)	/* else there may be no session yet */
-			req_cancel(session, tag);
-		if (args->owned) {
+			qtfs_req_cancel(session, tag);
+		/* One that only lost patience may yet have it, whose it is. */
+		if (args->owned ||
+		    (err == -ETIMEDOUT && args->op == QTFS_OP_LOCK)) {
 			req->orphan = true;
 			atomic_inc(&session->orphans);
 		}

@@ -43,7 +43,7 @@ struct qtfs_pages {
  * @data: returned: those bytes; the caller's to kvfree()
  * @data_len: returned: how many
  * @cred: act as this one; NULL: the current task's
- * @timeout: in jiffies; 0: none
+ * @timeout: in jiffies; 0: the session's, if it has one
  * @session_op: belongs to the session itself: sent with credential 0
  * @open: not released at the engine before the request is over, whatever
  *	becomes of the caller; may be NULL
@@ -105,6 +105,9 @@ enum qtfs_req_state {
  * @parked: in the channel's table by @park, then
  * @cred: credential reference; see cred.h
  * @open: see struct qtfs_args; a reference
+ * @late: its caller's time was over
+ * @timed: fails with -ETIMEDOUT after @deadline
+ * @deadline: in jiffies
  * @head: header and body; @head_buf or allocated
  * @send: payload, as pages (each with a reference that the request drops when
  *	it is freed: the sender may still be reading) or as @send_copy
@@ -137,6 +140,9 @@ struct qtfs_req {
 	bool deaf;
 	bool orphan;
 	bool abandoned;
+	bool late;
+	bool timed;
+	unsigned long deadline;
 	u64 tag;
 	u64 park;
 	struct hlist_node parked;
@@ -194,7 +200,7 @@ int qtfs_wire_status(__le32 status);
  * qtfs_call - ask the engine and wait, killably, for its answer
  *
  * Return: 0 with @args' results filled in, or a negative errno: the server's,
- * -EINTR after SIGKILL, -ETIMEDOUT after @args->timeout, -EIO after an abort,
+ * -EINTR after SIGKILL, -ETIMEDOUT when its time is over, -EIO after an abort,
  * -EPROTO for a reply that makes no sense, -ERESTARTSYS for an interrupted wait
  * (@args->may_park) that the engine has ended without any effect.
  */
@@ -215,6 +221,9 @@ int qtfs_submit(struct qtfs_session *session, struct qtfs_req *req,
 
 /* Receives, killably, until a submitted request is done; -EINTR after SIGKILL. */
 int qtfs_help(struct qtfs_session *session, struct qtfs_req *req);
+
+/* Tells the engine that nobody waits any more; it may be blocking. */
+void qtfs_req_cancel(struct qtfs_session *session, u64 tag);
 
 /*
  * For what needs no credential and gets no answer. It travels with the next

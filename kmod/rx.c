@@ -91,6 +91,8 @@ static void rx_aim(struct qtfs_chan *chan, struct qtfs_req *req, size_t len)
 	if (req->recv_copy) {
 		chan->rx.vec = (struct kvec){ req->recv_copy, len };
 		iov_iter_kvec(&chan->rx.iter, ITER_DEST, &chan->rx.vec, 1, len);
+	} else if (!req->recv.nr) {	/* its time was over: see expire.c */
+		iov_iter_discard(&chan->rx.iter, ITER_DEST, len);
 	} else {
 		iov_iter_bvec(&chan->rx.iter, ITER_DEST, req->recv.bvec,
 			      req->recv.nr, len);
@@ -245,6 +247,7 @@ static int rx_deliver(struct qtfs_chan *chan)
 	struct qtfs_req *req = chan->rx.req;
 
 	qtfs_count(chan->stats, QTFS_COUNT_FRAMES_IN);
+	WRITE_ONCE(chan->stalled, false);
 	chan->rx.req = NULL;
 	if (!req)
 		return rx_push(chan);

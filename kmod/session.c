@@ -222,9 +222,15 @@ static void session_push(struct qtfs_chan *chan,
 	qtfs_debug("ignored push %u\n", le16_to_cpu(hdr->op));
 }
 
+static void session_expired(struct qtfs_chan *chan, u64 tag)
+{
+	qtfs_req_cancel(chan->owner, tag);
+}
+
 static const struct qtfs_chan_ops session_chan_ops = {
 	.push		= session_push,
 	.abandoned	= qtfs_reap_reply,
+	.expired	= session_expired,
 };
 
 static int greeting_connect(struct greeting *g)
@@ -312,9 +318,21 @@ void qtfs_session_orphan_gone(struct qtfs_session *session)
 
 int qtfs_session_wait_orphans(struct qtfs_session *session)
 {
-	return ___wait_var_event(&session->orphans,
-				 !atomic_read(&session->orphans),
-				 QTFS_WAIT_STATE, 0, 0, schedule()) ? -EINTR : 0;
+	long left = session->patience ?: MAX_SCHEDULE_TIMEOUT;
+
+	left = ___wait_var_event(&session->orphans,
+				 ___wait_cond_timeout(!atomic_read(&session->orphans)),
+				 QTFS_WAIT_STATE, 0, left,
+				 __ret = schedule_timeout(__ret));
+	if (left < 0)
+		return -EINTR;
+	return left ? 0 : -ETIMEDOUT;
+}
+
+void qtfs_session_set_patience(struct qtfs_session *session, long patience)
+{
+	session->patience = patience;
+	session->chan->patience = patience;
 }
 
 void qtfs_session_get(struct qtfs_session *session)
@@ -390,6 +408,14 @@ void qtfs_session_abort(struct qtfs_session *session)
 bool qtfs_session_is_local(const struct qtfs_session *session)
 {
 	return session->chan->link.local;
+}
+
+bool qtfs_session_stalled(const struct qtfs_session *session)
+{
+	const struct qtfs_chan *chan = session->chan;
+
+	return READ_ONCE(chan->stalled) &&
+	       time_before(jiffies, READ_ONCE(chan->stalled_at) + HZ);
 }
 
 bool qtfs_session_alive(const struct qtfs_session *session)

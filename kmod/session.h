@@ -67,6 +67,7 @@ struct qtfs_forget {
  * @owner_key: makes lock owners' pointers into numbers that tell nothing
  * @orphans: requests for locks whose callers were killed, and which may still
  *	have to be given back
+ * @patience: soft mounts: how long a call may take, in jiffies; 0: any time
  * @lease_ms: how long the engine remembers a silent client
  * @io_max: longest payload
  * @forgets: struct qtfs_forget, protected by @reap_lock
@@ -94,6 +95,7 @@ struct qtfs_session {
 	u64 features;
 	siphash_key_t owner_key;
 	atomic_t orphans;
+	long patience;
 	u32 lease_ms;
 	u32 io_max;
 
@@ -128,13 +130,22 @@ struct qtfs_session *qtfs_session_find(struct net *net, u32 id);
 /* The engine runs on this very machine. */
 bool qtfs_session_is_local(const struct qtfs_session *session);
 
+/*
+ * A READ or WRITE of a soft mount took too long a moment ago, and nothing has
+ * come since: no use waiting as long once more in the same call.
+ */
+bool qtfs_session_stalled(const struct qtfs_session *session);
+
 /* Whether calls can succeed: the link is up. */
 bool qtfs_session_alive(const struct qtfs_session *session);
 
 /* One of @orphans less. Any context. */
 void qtfs_session_orphan_gone(struct qtfs_session *session);
 
-/* Waits, killably, until there is none: -EINTR or 0. */
+/* From here on no call takes longer, in jiffies. Before the first of others. */
+void qtfs_session_set_patience(struct qtfs_session *session, long patience);
+
+/* Waits, killably, until there is none: 0, -EINTR or -ETIMEDOUT. */
 int qtfs_session_wait_orphans(struct qtfs_session *session);
 
 #endif /* QTFS_SESSION_H */

@@ -25,6 +25,8 @@
 #define DEFAULT_IO (1u << 20)
 #define DEFAULT_RA_KIB 4096u
 #define DEFAULT_CONNECT_TIMEOUT 10u
+#define DEFAULT_TIMEO 600u
+#define DEFAULT_RETRANS 2u
 
 /* Says why, to who mounts (read from the fs_context) and in the kernel log. */
 #define mount_error(fc, fmt, ...)					\
@@ -59,7 +61,7 @@ enum {
 	OPT_SOURCE, OPT_SERVER, OPT_PORT, OPT_TRANS, OPT_SYMLINKS, OPT_RSIZE,
 	OPT_WSIZE, OPT_RA, OPT_ACREGMIN, OPT_ACREGMAX, OPT_ACDIRMIN,
 	OPT_ACDIRMAX, OPT_ACTIMEO, OPT_NOAC, OPT_CONNECT_TIMEOUT, OPT_PSK,
-	OPT_ADDR, OPT_LOCAL_LOCK,
+	OPT_ADDR, OPT_LOCAL_LOCK, OPT_SOFT, OPT_HARD, OPT_TIMEO, OPT_RETRANS,
 };
 
 static const struct constant_table symlinks_table[] = {
@@ -95,6 +97,10 @@ static const struct fs_parameter_spec params[] = {
 	__fsparam(fs_param_is_blob, "psk",	OPT_PSK, 0, NULL),
 	fsparam_string("addr",			OPT_ADDR),
 	fsparam_enum("local_lock",		OPT_LOCAL_LOCK, local_lock_table),
+	fsparam_flag("soft",			OPT_SOFT),
+	fsparam_flag("hard",			OPT_HARD),
+	fsparam_u32("timeo",			OPT_TIMEO),
+	fsparam_u32("retrans",			OPT_RETRANS),
 	{}
 };
 
@@ -179,6 +185,16 @@ static int parse_seconds(struct fs_context *fc, const char *name, u32 value,
 {
 	if (value > 86400)
 		return mount_invalid(fc, "%s=%u is more than a day", name, value);
+	*to = value;
+	return 0;
+}
+
+static int parse_count(struct fs_context *fc, const char *name, u32 value,
+		       u32 max, u32 *to)
+{
+	if (!value || value > max)
+		return mount_invalid(fc, "%s=%u is not between 1 and %u", name,
+				     value, max);
 	*to = value;
 	return 0;
 }
@@ -275,11 +291,18 @@ static int parse_param(struct fs_context *fc, struct fs_parameter *param)
 	case OPT_NOAC:
 		return parse_all_ac(fc, 0);
 	case OPT_CONNECT_TIMEOUT:
-		if (!result.uint_32 || result.uint_32 > 3600)
-			return mount_invalid(fc, "connect_timeout=%u is not between 1 and 3600",
-				      result.uint_32);
-		opts->connect_timeout = result.uint_32;
+		return parse_count(fc, "connect_timeout", result.uint_32, 3600,
+				   &opts->connect_timeout);
+	case OPT_SOFT:
+	case OPT_HARD:
+		opts->soft = opt == OPT_SOFT;
 		return 0;
+	case OPT_TIMEO:		/* a day */
+		return parse_count(fc, "timeo", result.uint_32, 864000,
+				   &opts->timeo);
+	case OPT_RETRANS:
+		return parse_count(fc, "retrans", result.uint_32, 100,
+				   &opts->retrans);
 	case OPT_PSK:
 		return parse_psk(fc, param);
 	case OPT_ADDR:
@@ -343,6 +366,12 @@ static int qtfs_show_options(struct seq_file *m, struct dentry *root)
 	if (o->local_lock)
 		seq_printf(m, ",local_lock=%s",
 			   local_lock_name(o->local_lock));
+	if (o->soft)
+		seq_puts(m, ",soft");
+	if (o->soft || o->timeo != DEFAULT_TIMEO)
+		seq_printf(m, ",timeo=%u", o->timeo);
+	if (o->soft || o->retrans != DEFAULT_RETRANS)
+		seq_printf(m, ",retrans=%u", o->retrans);
 	if (o->connect_timeout != DEFAULT_CONNECT_TIMEOUT)
 		seq_printf(m, ",connect_timeout=%u", o->connect_timeout);
 	return 0;
@@ -458,6 +487,13 @@ static int super_set_bdi(struct super_block *sb, const struct qtfs_fs *fs)
 	return 0;
 }
 
+static long patience(const struct qtfs_options *opts)
+{
+	u64 tenths = opts->soft ? (u64)opts->timeo * opts->retrans : 0;
+
+	return min_t(u64, tenths * HZ / 10, MAX_JIFFY_OFFSET);
+}
+
 static int fill_super(struct super_block *sb, struct fs_context *fc)
 {
 	struct mount_ctx *ctx = fc->fs_private;
@@ -474,6 +510,7 @@ static int fill_super(struct super_block *sb, struct fs_context *fc)
 			     rounddown(fs->session->io_max, (u32)PAGE_SIZE));
 	fs->opts.wsize = min(fs->opts.wsize,
 			     rounddown(fs->session->io_max, (u32)PAGE_SIZE));
+	qtfs_session_set_patience(fs->session, patience(&fs->opts));
 	fs->session->sb = sb;
 	fs->session->dev = sb->s_dev;
 
@@ -637,6 +674,8 @@ static int init_fs_context(struct fs_context *fc)
 		.wsize = DEFAULT_IO,
 		.ra_kib = DEFAULT_RA_KIB,
 		.connect_timeout = DEFAULT_CONNECT_TIMEOUT,
+		.timeo = DEFAULT_TIMEO,
+		.retrans = DEFAULT_RETRANS,
 		.ac = { .reg_min = 1, .reg_max = 30,
 			.dir_min = 1, .dir_max = 30 },
 	};

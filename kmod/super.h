@@ -25,6 +25,8 @@ enum qtfs_symlinks {
  * @rsize: longest read, bytes
  * @wsize: longest write, bytes
  * @ra_kib: readahead window, KiB
+ * @soft: calls fail after @timeo * @retrans
+ * @timeo: in tenths of a second
  * @local_lock: QTFS_LOCAL_*: locks that exclude nobody but this mount's own
  * @ac: attribute time-outs in seconds
  */
@@ -35,6 +37,9 @@ struct qtfs_options {
 	u32 ra_kib;
 	u32 connect_timeout;
 	u32 local_lock;
+	u32 soft;
+	u32 timeo;
+	u32 retrans;
 	struct {
 		u32 reg_min;
 		u32 reg_max;

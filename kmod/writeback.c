@@ -211,12 +211,12 @@ static void wb_unclose(const struct wb_batch *b)
 	spin_unlock(&qi->lock);
 }
 
-/* Sends what is gathered. On failure the folios stay dirty. */
+/* Sends what is gathered. On failure the folios stay dirty, mostly. */
 static int wb_flush_batch(struct wb_batch *b, bool last)
 {
 	struct qtfs_req *req;
+	bool close, lost;
 	unsigned int i;
-	bool close;
 	int err;
 
 	if (!b->nr)
@@ -239,10 +239,15 @@ static int wb_flush_batch(struct wb_batch *b, bool last)
 
 	err = qtfs_submit(b->open->session, req, b->open->cred, !qtfs_dying());
 	if (err) {
-		for (i = 0; i < req->send.nr; i++)
+		/* A soft mount gives up what it cannot write, and tells so. */
+		lost = err == -ETIMEDOUT;
+		for (i = 0; !lost && i < req->send.nr; i++)
 			folio_redirty_for_writepage(b->wbc,
 				page_folio(req->send.bvec[i].bv_page));
-		wb_end(req, 0);
+		if (lost)
+			set_bit(QTFS_INODE_STALE_DATA,
+				&qtfs_i(b->inode)->state);
+		wb_end(req, lost ? err : 0);
 		wb_inode_put(b->inode);
 		if (close)
 			wb_unclose(b);
@@ -310,6 +315,7 @@ static int wb_folio(struct folio *folio, struct writeback_control *wbc,
 static int wb_run(struct address_space *mapping, struct writeback_control *wbc,
 		  struct qtfs_open *closing, struct qtfs_req **latest)
 {
+	struct qtfs_session *session = qtfs_session(mapping->host->i_sb);
 	struct wb_batch b = {
 		.inode	 = mapping->host,
 		.wbc	 = wbc,
@@ -319,8 +325,10 @@ static int wb_run(struct address_space *mapping, struct writeback_control *wbc,
 
 	if (!mapping_tagged(mapping, PAGECACHE_TAG_DIRTY))
 		return 0;
-	if (!qtfs_session_alive(qtfs_session(b.inode->i_sb)))
-		return -EIO;	/* the pages stay dirty */
+	/* Where requests have their time, they end. Else the pages stay dirty. */
+	if (!qtfs_session_alive(session) &&
+	    (!session->patience || qtfs_chan_wait_up(session->chan)))
+		return -EIO;
 	b.open = closing;
 	if (closing)
 		qtfs_open_get(closing);
