@@ -3,7 +3,6 @@
  * Step 1 of the request path for inode flags: those of chattr(1), project ids,
  * the inode's generation. The server's kernel says who may change which.
  */
-#include <linux/compat.h>
 #include <linux/fs.h>
 #include <linux/uaccess.h>
 #include <qtfs/flags.h>
@@ -218,13 +217,10 @@ static long ioctl_getversion(struct inode *inode, int __user *to)
 
 long qtfs_ioctl(struct file *file, unsigned int cmd, unsigned long arg)
 {
-	switch (cmd) {
-	case FS_IOC_GETVERSION:		/* with a long's size, but an int */
-	case FS_IOC32_GETVERSION:
+	/* With the size of a long in its number, but an int. */
+	if (cmd == FS_IOC_GETVERSION || cmd == FS_IOC32_GETVERSION)
 		return ioctl_getversion(file_inode(file), (int __user *)arg);
-	default:
-		return -ENOTTY;
-	}
+	return -ENOTTY;
 }
 
 int qtfs_may_modify(struct inode *inode)

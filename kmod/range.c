@@ -368,17 +368,27 @@ static int fiemap_fill(struct fiemap_part *part,
 	return nr < part->count || part->start >= part->end;
 }
 
+static u32 fiemap_flags_encode(u32 native)
+{
+	u32 wire = 0;
+
+	if (native & FIEMAP_FLAG_XATTR)
+		wire |= QTFS_FIEMAP_XATTR;
+	if (native & FIEMAP_FLAG_SYNC)
+		wire |= QTFS_FIEMAP_SYNC;
+	return wire;
+}
+
 static int fiemap_call(struct inode *inode, struct fiemap_part *part)
 {
 	struct qtfs_open *open = qtfs_open_any(inode, 0);
-	bool xattr = part->info->fi_flags & FIEMAP_FLAG_XATTR;
 	struct qtfs_wire_fiemap body = {
 		.node	= cpu_to_le64(qtfs_i(inode)->node),
 		.open	= cpu_to_le64(open ? open->release.open : 0),
 		.start	= cpu_to_le64(part->start),
 		.length = cpu_to_le64(part->end - part->start),
 		.count	= cpu_to_le32(part->count),
-		.flags	= cpu_to_le32(xattr ? QTFS_FIEMAP_XATTR : 0),
+		.flags	= cpu_to_le32(fiemap_flags_encode(part->info->fi_flags)),
 	};
 	struct qtfs_wire_extents rep;
 	struct qtfs_args args = {
@@ -425,5 +435,6 @@ int qtfs_fiemap(struct inode *inode, struct fiemap_extent_info *info,
 						     info->fi_extents_mapped);
 		ret = fiemap_call(inode, &part);
 	} while (!ret);
-	return min(ret, 0);
+	/* Of synthetic files. */
+	return ret == -ENOTTY ? -EOPNOTSUPP : min(ret, 0);
 }

@@ -37,9 +37,16 @@ all_timed_out() {
 	calls=()
 }
 
-# Whether the engine holds no file of that name open.
+# Whether the engine holds no file of that name open; nodes' descriptors, which
+# are O_PATH, do not count.
 closed_there() {
-	! on_host "ls -l /proc/\$(cat /run/qtfs-engine-$PORT.pid)/fd" | grep -q "/$1\$"
+	! on_host "
+		cd /proc/\$(cat /run/qtfs-engine-$PORT.pid)/fd || exit
+		for fd in *; do
+			[ \"\$(readlink \$fd)\" = $SRV/$1 ] || continue
+			flags=\$(sed -n 's/^flags:\t*//p' ../fdinfo/\$fd)
+			[ \$((flags & 010000000)) = 0 ] && echo open
+		done" | grep -q open
 }
 
 begin "the options are checked and shown"

@@ -855,6 +855,7 @@ struct qtfs_wire_fiemap {
 QTFS_WIRE_ASSERT(struct qtfs_wire_fiemap, 40);
 #define QTFS_EXTENTS_MAX	1024u
 #define QTFS_FIEMAP_XATTR	0x1u	/* of the attributes, not of the contents */
+#define QTFS_FIEMAP_SYNC	0x2u	/* written first, so that all have a place */
 
 struct qtfs_wire_extents {
 	__le32 nr;

@@ -171,7 +171,7 @@ TEST_F(tree, durable_writes)
 	EXPECT_EQ(before, fsyncs());
 	for (i = 0; i < 2; i++) {
 		before = fsyncs();
-		EXPECT_EQ(1, write_with(fd, "12" + i, 1 + i, flags[i]));
+		EXPECT_EQ(2 - i, write_with(fd, &"12"[i], 1 + i, flags[i]));
 		EXPECT_LT(before, fsyncs());
 	}
 	/* "12" and "2": the second overwrites the first's end. */

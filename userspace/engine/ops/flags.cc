@@ -216,7 +216,7 @@ Status op_setflags(Call& call) {
 
 Status op_fiemap(Call& call) {
   const auto body = call.take<qtfs_wire_fiemap>();
-  if (!body || !call.body.done() || (le32toh(body->flags) & ~QTFS_FIEMAP_XATTR))
+  if (!body || !call.body.done() || (le32toh(body->flags) & ~(QTFS_FIEMAP_XATTR | QTFS_FIEMAP_SYNC)))
     return Status::malformed();
   const uint32_t count = le32toh(body->count);
   if (!count || count > QTFS_EXTENTS_MAX || count > call.io_max / sizeof(qtfs_wire_extent))
@@ -230,7 +230,10 @@ Status op_fiemap(Call& call) {
   auto* map = reinterpret_cast<struct fiemap*>(memory.data());
   map->fm_start = le64toh(body->start);
   map->fm_length = le64toh(body->length);
-  map->fm_flags = (le32toh(body->flags) & QTFS_FIEMAP_XATTR) ? FIEMAP_FLAG_XATTR : 0;
+  if (le32toh(body->flags) & QTFS_FIEMAP_XATTR)
+    map->fm_flags |= FIEMAP_FLAG_XATTR;
+  if (le32toh(body->flags) & QTFS_FIEMAP_SYNC)
+    map->fm_flags |= FIEMAP_FLAG_SYNC;
   map->fm_extent_count = count;
   if (ioctl(target->fd, FS_IOC_FIEMAP, map) < 0)
     return Status::last();
