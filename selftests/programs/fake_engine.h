@@ -154,6 +154,27 @@ static int answer_readdir(const struct qtfs_wire_readdir *req)
 	return 0;
 }
 
+/* What SETFLAGS set last. */
+static struct qtfs_wire_flags flags;
+
+/* Two extents with a hole between them, whatever is asked for. */
+static int answer_fiemap(void)
+{
+	struct qtfs_wire_extents *rep = add(sizeof(*rep));
+	struct qtfs_wire_extent *extent = (void *)(reply.bytes + reply.body);
+
+	rep->nr = htole32(2);
+	extent[0] = (struct qtfs_wire_extent){
+		.physical = htole64(8192), .length = htole64(4096),
+	};
+	extent[1] = (struct qtfs_wire_extent){
+		.logical = htole64(8192), .physical = htole64(65536),
+		.length = htole64(4096), .flags = htole32(QTFS_EXTENT_LAST),
+	};
+	reply.payload = 2 * sizeof(*extent);
+	return 0;
+}
+
 static int answer(unsigned int op, const void *body)
 {
 	const struct qtfs_wire_lookup *lookup = body;
@@ -196,6 +217,23 @@ static int answer(unsigned int op, const void *body)
 
 		rep->open = htole64(77);
 		put_attr(&rep->attr, id == QTFS_PREV ? 2 : id);
+		return 0;
+	}
+	case QTFS_OP_GETFLAGS:
+		flags.valid = htole32(QTFS_FLAGS_BASIC | QTFS_FLAGS_EXTENDED);
+		*(struct qtfs_wire_flags *)add(sizeof(flags)) = flags;
+		return 0;
+	case QTFS_OP_SETFLAGS:
+		flags = ((const struct qtfs_wire_setflags *)body)->set;
+		put_attr(add(sizeof(struct qtfs_wire_attr)),
+			 le64toh(node->node));
+		return 0;
+	case QTFS_OP_FIEMAP:
+		return answer_fiemap();
+	case QTFS_OP_DEDUPE: {
+		struct qtfs_wire_dedupe_rep *rep = add(sizeof(*rep));
+
+		rep->length = ((const struct qtfs_wire_copy *)body)->length;
 		return 0;
 	}
 	case QTFS_OP_READ:

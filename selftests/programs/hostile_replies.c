@@ -4,6 +4,9 @@
  * dead connection, never a hang that cannot be ended nor a kernel warning.
  */
 #include <dirent.h>
+#include <linux/fiemap.h>
+#include <linux/fs.h>
+#include <sys/ioctl.h>
 #include <sys/statfs.h>
 
 #include "fake_engine.h"
@@ -72,6 +75,34 @@ static void lock_backwards(struct reply *r)
 
 	lock->start = htole64(-9ull);
 	lock->end = htole64(5);
+}
+
+static void flags_none(struct reply *r)
+{
+	memset(r->bytes, 0, r->body);
+}
+
+static struct qtfs_wire_extent *extent_of(struct reply *r, int i)
+{
+	return (struct qtfs_wire_extent *)(r->bytes + r->body) + i;
+}
+
+static void extents_backwards(struct reply *r)	{ extent_of(r, 0)->logical = htole64(65536); }
+static void extents_empty(struct reply *r)	{ extent_of(r, 1)->length = 0; }
+static void extents_beyond(struct reply *r)	{ extent_of(r, 1)->length = htole64(-5000ull); }
+static void extents_again(struct reply *r)	{ extent_of(r, 1)->logical = 0; }
+static void extents_reserved(struct reply *r)	{ extent_of(r, 0)->reserved = htole32(1); }
+static void extents_fewer(struct reply *r)	{ r->payload -= sizeof(struct qtfs_wire_extent); }
+static void extents_lie(struct reply *r)	{ ((struct qtfs_wire_extents *)r->bytes)->nr = htole32(-1u); }
+
+static void dedupe_more(struct reply *r)
+{
+	((struct qtfs_wire_dedupe_rep *)r->bytes)->length = htole64(1 << 20);
+}
+
+static void dedupe_differs(struct reply *r)
+{
+	((struct qtfs_wire_dedupe_rep *)r->bytes)->differs = htole32(1);
 }
 
 static void one_name(struct reply *r, const char *name, size_t len)
@@ -287,6 +318,61 @@ static int do_statfs(void)
  */
 enum { DEAD = -1, CALM = -2, LOST = -3, ENDLESS = -4 };
 
+/* Sets a project and flags of both kinds, and asks for them. */
+static int do_flags(void)
+{
+	int fd = open("file", O_RDONLY), basic = 0;
+	struct fsxattr x = {
+		.fsx_xflags = FS_XFLAG_PROJINHERIT | FS_XFLAG_NODEFRAG,
+		.fsx_projid = 4711,
+	};
+
+	if (fd < 0 || ioctl(fd, FS_IOC_FSSETXATTR, &x))
+		return errno;
+	memset(&x, 0, sizeof(x));
+	if (ioctl(fd, FS_IOC_FSGETXATTR, &x) ||
+	    ioctl(fd, FS_IOC_GETFLAGS, &basic))
+		return errno;
+	return x.fsx_projid == 4711 && basic == FS_PROJINHERIT_FL &&
+	       x.fsx_xflags == (FS_XFLAG_PROJINHERIT | FS_XFLAG_NODEFRAG) ?
+	       0 : 201;
+}
+
+static int do_fiemap(void)
+{
+	struct {
+		struct fiemap map;
+		struct fiemap_extent extents[8];
+	} job = { .map.fm_length = FIEMAP_MAX_OFFSET, .map.fm_extent_count = 8 };
+	int fd = open("file", O_RDONLY);
+
+	if (fd < 0 || ioctl(fd, FS_IOC_FIEMAP, &job))
+		return errno;
+	return job.map.fm_mapped_extents == 2 &&
+	       job.extents[1].fe_physical == 65536 &&
+	       job.extents[1].fe_flags == FIEMAP_EXTENT_LAST ? 0 : 201;
+}
+
+/* 0: it is shared, 202: it differs. */
+static int do_dedupe(void)
+{
+	struct {
+		struct file_dedupe_range range;
+		struct file_dedupe_range_info to;
+	} job = {
+		.range = { .src_length = 2, .dest_count = 1 },
+		.to = { .dest_fd = open("file", O_RDWR), .dest_offset = 3 },
+	};
+	int fd = open("file", O_RDONLY);
+
+	if (fd < 0 || ioctl(fd, FIDEDUPERANGE, &job))
+		return errno;
+	if (job.to.status == FILE_DEDUPE_RANGE_DIFFERS)
+		return 202;
+	return job.to.status < 0 ? -job.to.status :
+	       job.to.bytes_deduped == 2 ? 0 : 201;
+}
+
 FIXTURE(engine)
 {
 	struct evil evil;
@@ -374,6 +460,22 @@ EVIL(read_stops, READ, do_patch, EIO);
 EVIL(link_with_nul, READLINK, do_readlink, CALM);
 EVIL(link_empty, READLINK, do_readlink, EPROTO);
 EVIL(mode_bits, LOOKUP, do_lstat_link, EPROTO);
+
+EVIL(nothing, GETFLAGS, do_flags, 0);
+EVIL(flags_none, GETFLAGS, do_flags, ENOTTY);
+EVIL(nanoseconds, SETFLAGS, do_flags, EPROTO);
+EVIL(now_a_dir, SETFLAGS, do_flags, ESTALE);
+EVIL(nothing, FIEMAP, do_fiemap, 0);
+EVIL(extents_backwards, FIEMAP, do_fiemap, EPROTO);
+EVIL(extents_empty, FIEMAP, do_fiemap, EPROTO);
+EVIL(extents_beyond, FIEMAP, do_fiemap, EPROTO);
+EVIL(extents_again, FIEMAP, do_fiemap, EPROTO);
+EVIL(extents_reserved, FIEMAP, do_fiemap, EPROTO);
+EVIL(extents_fewer, FIEMAP, do_fiemap, EPROTO);
+EVIL(extents_lie, FIEMAP, do_fiemap, EPROTO);
+EVIL(nothing, DEDUPE, do_dedupe, 0);
+EVIL(dedupe_differs, DEDUPE, do_dedupe, 202);
+EVIL(dedupe_more, DEDUPE, do_dedupe, EPROTO);
 
 EVIL(name_slash, READDIR, do_list, EPROTO);
 EVIL(name_nul, READDIR, do_list, EPROTO);
