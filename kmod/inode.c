@@ -80,7 +80,7 @@ void qtfs_evict_inode(struct inode *inode)
 	wait_event(qi->writeback_wq, !atomic_read(&qi->writeback));
 	qtfs_open_evict(inode);
 
-	if (qi->node) {
+	if (qi->node && !qtfs_handle_kept(inode)) {
 		qi->forget->node = qi->node;
 		qi->forget->stamp = qi->stamp;
 		qtfs_reap_forget(qtfs_session(inode->i_sb), qi->forget);

@@ -131,6 +131,8 @@ static void reap_result(struct qtfs_session *session, u16 op, const void *body,
 	case QTFS_OP_SYMLINK:
 	case QTFS_OP_LINK:
 	case QTFS_OP_ATTACH:
+	case QTFS_OP_NODE:
+	case QTFS_OP_PARENT:
 		if (len >= sizeof(struct qtfs_wire_entry))
 			qtfs_forget_entry(session, body);
 		break;

@@ -503,6 +503,7 @@ static int fill_super(struct super_block *sb, struct fs_context *fc)
 	int err;
 
 	qtfs_devs_init(&fs->devs);
+	qtfs_handles_init(&fs->handles);
 	fs->opts = ctx->opts;
 	fs->session = ctx->session;
 	ctx->session = NULL;
@@ -521,6 +522,7 @@ static int fill_super(struct super_block *sb, struct fs_context *fc)
 	sb->s_time_gran = 1;
 	sb->s_op = &super_ops;
 	sb->s_d_op = &qtfs_dentry_operations;
+	sb->s_export_op = &qtfs_export_operations;
 	sb->s_xattr = qtfs_xattr_handlers;
 	/* The server applies the umask: it knows the default ACLs. */
 	sb->s_flags |= SB_POSIXACL;
@@ -698,6 +700,7 @@ static void kill_sb(struct super_block *sb)
 	synchronize_rcu();	/* path walks that began before */
 	if (fs->session)
 		qtfs_session_close(fs->session);
+	qtfs_handles_destroy(&fs->handles);
 	qtfs_devs_destroy(&fs->devs);
 	kfree(fs);
 }

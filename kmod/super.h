@@ -7,6 +7,7 @@
 #include <linux/fs.h>
 
 #include "devs.h"
+#include "export.h"
 #include "session.h"
 
 #define QTFS_SUPER_MAGIC 0x51544653	/* "QTFS" */
@@ -51,12 +52,14 @@ struct qtfs_options {
 /**
  * struct qtfs_fs - a superblock's s_fs_info
  * @devs: device numbers of the server's filesystems
+ * @handles: nodes that handles name
  * @clock: counts local changes to inodes; see qtfs_inode_update()
  */
 struct qtfs_fs {
 	struct qtfs_session *session;
 	struct qtfs_options opts;
 	struct qtfs_devs devs;
+	struct qtfs_handles handles;
 	atomic64_t clock;
 };
 

@@ -47,6 +47,8 @@
 	X(31, READDIR,	    readdir,	 sizeof(struct qtfs_wire_readdir),   sizeof(struct qtfs_wire_dirs)) \
 	X(32, GETFLAGS,	    getflags,	 sizeof(struct qtfs_wire_getattr),   sizeof(struct qtfs_wire_flags)) \
 	X(33, SETFLAGS,	    setflags,	 sizeof(struct qtfs_wire_setflags),  sizeof(struct qtfs_wire_attr)) \
+	X(34, NODE,	    node,	 sizeof(struct qtfs_wire_node),	     sizeof(struct qtfs_wire_entry)) \
+	X(35, PARENT,	    parent,	 sizeof(struct qtfs_wire_node),	     sizeof(struct qtfs_wire_entry)) \
 	/* opens */ \
 	X(40, OPEN,	    open,	 sizeof(struct qtfs_wire_open),	     sizeof(struct qtfs_wire_opened)) \
 	X(41, RELEASE,	    release,	 sizeof(struct qtfs_wire_release),   QTFS_NOTHING) \

@@ -582,7 +582,10 @@ struct qtfs_wire_access_rep {
 };
 QTFS_WIRE_ASSERT(struct qtfs_wire_access_rep, 152);
 
-/* READLINK, STATFS, RECLAIM's cousins: just a node. READLINK answers with a payload. */
+/*
+ * READLINK, STATFS, NODE, PARENT: just a node. READLINK answers with a payload; NODE with an entry
+ * of that node, PARENT with one of the directory above it.
+ */
 struct qtfs_wire_node {
 	__le64 node;
 };

@@ -48,7 +48,8 @@ constexpr Served served[] = {
     {QTFS_OP_LOCK, op_lock},           {QTFS_OP_UNLOCK, op_unlock},
     {QTFS_OP_GETLOCK, op_getlock},     {QTFS_OP_GETFLAGS, op_getflags},
     {QTFS_OP_SETFLAGS, op_setflags},   {QTFS_OP_FIEMAP, op_fiemap},
-    {QTFS_OP_DEDUPE, op_dedupe},
+    {QTFS_OP_DEDUPE, op_dedupe},       {QTFS_OP_NODE, op_node},
+    {QTFS_OP_PARENT, op_parent},
 };
 
 constexpr std::array<OpInfo, QTFS_OP_NR> make_table() {

@@ -102,7 +102,7 @@ Result<Granted> NodeTable::grant_locked(unsigned index, const NodeKey& key, cons
     old_parent = node->parent_;
     node->parent_ = origin.parent;
     node->name_ = origin.name;
-  } else {
+  } else if (!origin.unnamed) {
     node->pinned_ = true;
   }
   if (fd && !node->fd_)
@@ -126,6 +126,17 @@ Ref<Node> NodeTable::find(uint64_t id) {
   std::lock_guard guard(shard.mutex);
   const auto found = shard.by_id.find(id);
   return found == shard.by_id.end() ? Ref<Node>() : found->second;
+}
+
+Result<Granted> NodeTable::renew(uint64_t id) {
+  Shard& shard = shard_of(id);
+  std::lock_guard guard(shard.mutex);
+  const auto found = shard.by_id.find(id);
+  if (found == shard.by_id.end())
+    return Status::error(ESTALE);
+  Node& node = *found->second;
+  node.stamp_ = stamp_.fetch_add(1, std::memory_order_relaxed) + 1;
+  return Granted{found->second, node.stamp_};
 }
 
 void NodeTable::install(Shard& shard, Node& node, Ref<NodeFd> fd) {

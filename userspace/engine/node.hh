@@ -120,11 +120,14 @@ class NodeTable {
   struct Origin {
     Ref<Node> parent;  // empty for an attachment's root
     std::string_view name;
+    bool unnamed = false;  // not looked up by name: what is known of that stays
   };
   // The node of an object, made if the client does not know it yet; @fd may be empty.
   Result<Granted> grant(const NodeKey& key, const Domain& domain, const Traits& traits, UniqueFd fd,
                         const Origin& origin, Context& context);
   Ref<Node> find(uint64_t id);
+  // Grants a node that the client knows once more; ESTALE if it has forgotten it.
+  Result<Granted> renew(uint64_t id);
   // A descriptor for it; ESTALE when the object cannot be reached any more.
   Result<Ref<NodeFd>> fd(Node& node, Context& context, unsigned depth = 0);
   // The client says that it knows nothing newer of it than @stamp.

@@ -136,6 +136,8 @@ class Client {
   Status put_cred(uint32_t id);
   Result<qtfs_wire_entry> attach(std::string_view path, uint32_t flags = 0);
   Result<qtfs_wire_entry> lookup(uint64_t dir, std::string_view name);
+  Result<qtfs_wire_entry> node(uint64_t node);
+  Result<qtfs_wire_entry> parent(uint64_t node);
   Result<qtfs_wire_attr> getattr(uint64_t node, uint64_t open = 0);
   Result<qtfs_wire_attr> setattr(const qtfs_wire_setattr& body);
   Result<uint32_t> access(uint64_t node, uint32_t mask);

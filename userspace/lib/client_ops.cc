@@ -63,6 +63,14 @@ Result<qtfs_wire_entry> Client::lookup(uint64_t dir, std::string_view name) {
       QTFS_OP_LOOKUP, Body().put(qtfs_wire_lookup{htole64(dir), len16(name), 0, 0}).name(name));
 }
 
+Result<qtfs_wire_entry> Client::node(uint64_t node) {
+  return typed<qtfs_wire_entry>(QTFS_OP_NODE, node_body(node));
+}
+
+Result<qtfs_wire_entry> Client::parent(uint64_t node) {
+  return typed<qtfs_wire_entry>(QTFS_OP_PARENT, node_body(node));
+}
+
 Result<qtfs_wire_attr> Client::getattr(uint64_t node, uint64_t open) {
   return typed<qtfs_wire_attr>(QTFS_OP_GETATTR,
                                Body().put(qtfs_wire_getattr{htole64(node), htole64(open)}));

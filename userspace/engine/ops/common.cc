@@ -121,6 +121,31 @@ Result<Child> grant_entry(Call& call, const Domain& domain, UniqueFd fd,
   return child;
 }
 
+Result<Child> renew_entry(Call& call, const Ref<Node>& node) {
+  const auto fd = call.fd_of(node);
+  if (!fd)
+    return fd.status();
+  if (Status status = call.act(); !status)
+    return status;
+  const auto stx = stat_fd((*fd)->get());
+  if (!stx)
+    return stx.status();
+  if (stx->stx_nlink == 0)
+    return Status::error(ESTALE);
+  Child child;
+  if (node->key.type != QTFS_TYPE_LNK)
+    child.entry.access =
+        htole32(allowed((*fd)->get(), "", conceivable(*stx), node->domain.readonly));
+  auto granted = call.session->nodes.renew(node->id);
+  if (!granted)
+    return granted.status();
+  child.entry.node = htole64(granted->node->id);
+  child.entry.stamp = htole64(granted->stamp);
+  child.entry.attr = node_attr(*stx, node->synthetic);
+  child.node = std::move(granted->node);
+  return child;
+}
+
 Result<Child> lookup_entry(Call& call, const Ref<Node>& dir, int dir_fd, const std::string& name) {
   auto fd = open_component(dir_fd, name, call.context->mounts);
   if (!fd)

@@ -17,6 +17,8 @@ Status op_rename(Call& call);
 Status op_link(Call& call);
 Status op_symlink(Call& call);
 Status op_mknod(Call& call);
+Status op_node(Call& call);
+Status op_parent(Call& call);
 // attributes
 Status op_getattr(Call& call);
 Status op_setattr(Call& call);
@@ -96,6 +98,8 @@ Result<Child> grant_entry(Call& call, const Domain& domain, UniqueFd fd,
                           const NodeTable::Origin& origin, int dir);
 // The entry for @name in @dir, which is looked up.
 Result<Child> lookup_entry(Call& call, const Ref<Node>& dir, int dir_fd, const std::string& name);
+// The entry for a node that the client has; ESTALE if its object has no name any more.
+Result<Child> renew_entry(Call& call, const Ref<Node>& node);
 // Looks @name up and leaves its entry in the reply.
 Status reply_entry(Call& call, const Ref<Node>& dir, int dir_fd, const std::string& name);
 

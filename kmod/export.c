@@ -1,0 +1,197 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * File handles, for name_to_handle_at(2), fanotify and an NFS server on top: a
+ * session and a node of it. The engine keeps a node that a handle names until
+ * the mount ends, or until so many have been named that it is one of the oldest.
+ */
+#include <linux/dcache.h>
+#include <linux/exportfs.h>
+#include <linux/xarray.h>
+
+#include "codec.h"
+#include "export.h"
+#include "inode.h"
+#include "reap.h"
+#include "req.h"
+#include "super.h"
+
+/* More than these are not kept; a handle costs the engine a node each. */
+#define HANDLES_MAX 65536
+
+/* Handle types: our own numbers, told by nobody else's filesystem. */
+enum {
+	HANDLE_NODE	= 0x71,
+	HANDLE_PARENT	= 0x72,	/* with the directory's node */
+};
+
+struct handle {
+	__le64 session;
+	__le64 node;
+	__le64 parent;
+} __packed __aligned(4);
+
+static const int handle_words[2] = {
+	offsetof(struct handle, parent) / sizeof(u32),
+	sizeof(struct handle) / sizeof(u32),
+};
+
+static __le64 handle_session(const struct super_block *sb)
+{
+	__le64 id;
+
+	memcpy(&id, qtfs_session(sb)->wire_id, sizeof(id));
+	return id;
+}
+
+void qtfs_handles_init(struct qtfs_handles *handles)
+{
+	xa_init(&handles->nodes);
+	atomic_set(&handles->nr, 0);
+}
+
+void qtfs_handles_destroy(struct qtfs_handles *handles)
+{
+	xa_destroy(&handles->nodes);
+}
+
+/* Makes room: some handle becomes stale, unless its inode is in use. */
+static void handles_trim(struct super_block *sb)
+{
+	struct qtfs_handles *handles = &qtfs_fs(sb)->handles;
+	unsigned long index = 0;
+	void *stamp;
+
+	if (atomic_read(&handles->nr) < HANDLES_MAX)
+		return;
+	stamp = xa_find(&handles->nodes, &index, ULONG_MAX, XA_PRESENT);
+	if (!stamp || xa_cmpxchg(&handles->nodes, index, stamp, NULL, 0) != stamp)
+		return;
+	atomic_dec(&handles->nr);
+	if (xa_to_value(stamp))	/* the inode has gone before */
+		qtfs_forget_now(qtfs_session(sb), index, xa_to_value(stamp));
+}
+
+/* The engine is to keep the inode's node. */
+static int handle_keep(struct inode *inode)
+{
+	struct qtfs_handles *handles = &qtfs_fs(inode->i_sb)->handles;
+	u64 node = qtfs_i(inode)->node;
+	int err;
+
+	if (qtfs_is_synthetic(inode) || node != (unsigned long)node)
+		return -EOPNOTSUPP;
+	if (xa_load(&handles->nodes, node))
+		return 0;
+	handles_trim(inode->i_sb);
+	err = xa_insert(&handles->nodes, node, xa_mk_value(0), GFP_NOFS);
+	if (!err)
+		atomic_inc(&handles->nr);
+	return err == -EBUSY ? 0 : err;
+}
+
+bool qtfs_handle_kept(struct inode *inode)
+{
+	struct qtfs_handles *handles = &qtfs_fs(inode->i_sb)->handles;
+	struct qtfs_inode *qi = qtfs_i(inode);
+	void *old = xa_load(&handles->nodes, qi->node);
+
+	/* The stamp is what forgets it later; an engine may say any number. */
+	return old && qi->stamp <= LONG_MAX &&
+	       xa_cmpxchg(&handles->nodes, qi->node, old,
+			  xa_mk_value(qi->stamp), 0) == old;
+}
+
+static int qtfs_encode_fh(struct inode *inode, u32 *fh, int *max_len,
+			  struct inode *parent)
+{
+	struct handle *handle = (struct handle *)fh;
+	int len = handle_words[parent ? 1 : 0];
+
+	if (*max_len < len) {
+		*max_len = len;
+		return FILEID_INVALID;
+	}
+	if (handle_keep(inode) || (parent && handle_keep(parent)))
+		return FILEID_INVALID;
+	*max_len = len;
+	handle->session = handle_session(inode->i_sb);
+	handle->node = cpu_to_le64(qtfs_i(inode)->node);
+	if (!parent)
+		return HANDLE_NODE;
+	handle->parent = cpu_to_le64(qtfs_i(parent)->node);
+	return HANDLE_PARENT;
+}
+
+/* NODE or PARENT: what the engine answers becomes a dentry, perhaps unconnected. */
+static struct dentry *node_dentry(struct super_block *sb, u16 op, __le64 node)
+{
+	struct qtfs_wire_node body = { .node = node };
+	struct qtfs_wire_entry wire;
+	struct qtfs_args args = {
+		.op	 = op,
+		.nr_in	 = 1,
+		.in[0]	 = { &body, sizeof(body) },
+		.out	 = { &wire, sizeof(wire) },
+		.out_min = sizeof(wire),
+	};
+	u64 clock = qtfs_clock(sb);
+	struct qtfs_entry entry;
+	struct inode *inode;
+	int err;
+
+	err = qtfs_call(qtfs_session(sb), &args) ?:
+	      qtfs_entry_decode(&wire, &entry);
+	if (!err && op == QTFS_OP_NODE && wire.node != node)
+		err = -EPROTO;
+	if (err)
+		return ERR_PTR(err == -EOPNOTSUPP ? -ESTALE : err);
+	inode = qtfs_iget(sb, &entry, clock);
+	if (IS_ERR(inode))
+		return ERR_CAST(inode);
+	qtfs_access_learn(inode, current_cred(), entry.access);
+	return d_obtain_alias(inode);
+}
+
+static struct dentry *fh_dentry(struct super_block *sb, struct fid *fid,
+				int len, int type, bool parent)
+{
+	struct handle handle = {};
+	bool has_parent = type == HANDLE_PARENT;
+
+	if ((type != HANDLE_NODE && !has_parent) || (parent && !has_parent) ||
+	    len < handle_words[has_parent])
+		return NULL;
+	memcpy(&handle, fid->raw, handle_words[has_parent] * sizeof(u32));
+	if (handle.session != handle_session(sb))
+		return ERR_PTR(-ESTALE);
+	return node_dentry(sb, QTFS_OP_NODE,
+			   parent ? handle.parent : handle.node);
+}
+
+static struct dentry *qtfs_fh_to_dentry(struct super_block *sb,
+					struct fid *fid, int len, int type)
+{
+	return fh_dentry(sb, fid, len, type, false);
+}
+
+static struct dentry *qtfs_fh_to_parent(struct super_block *sb,
+					struct fid *fid, int len, int type)
+{
+	return fh_dentry(sb, fid, len, type, true);
+}
+
+static struct dentry *qtfs_get_parent(struct dentry *child)
+{
+	__le64 node = cpu_to_le64(qtfs_i(d_inode(child))->node);
+
+	return node_dentry(child->d_sb, QTFS_OP_PARENT, node);
+}
+
+const struct export_operations qtfs_export_operations = {
+	.encode_fh	= qtfs_encode_fh,
+	.fh_to_dentry	= qtfs_fh_to_dentry,
+	.fh_to_parent	= qtfs_fh_to_parent,
+	.get_parent	= qtfs_get_parent,
+	.flags		= EXPORT_OP_REMOTE_FS | EXPORT_OP_NOATOMIC_ATTR |
+			  EXPORT_OP_FLUSH_ON_CLOSE,
+};
