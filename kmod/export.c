@@ -95,8 +95,16 @@ bool qtfs_handle_kept(struct inode *inode)
 	struct qtfs_inode *qi = qtfs_i(inode);
 	void *old = xa_load(&handles->nodes, qi->node);
 
+	if (!old)
+		return false;
+	/* Its handles are stale, and the server wants its space back. */
+	if (!inode->i_nlink) {
+		if (xa_erase(&handles->nodes, qi->node))
+			atomic_dec(&handles->nr);
+		return false;
+	}
 	/* The stamp is what forgets it later; an engine may say any number. */
-	return old && qi->stamp <= LONG_MAX &&
+	return qi->stamp <= LONG_MAX &&
 	       xa_cmpxchg(&handles->nodes, qi->node, old,
 			  xa_mk_value(qi->stamp), 0) == old;
 }
