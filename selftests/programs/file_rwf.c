@@ -127,6 +127,26 @@ TEST_F(tree, what_the_server_changed_is_not_given_out)
 	close(fd);
 }
 
+TEST_F(tree, what_is_not_known_is_not_given_out)
+{
+	char dir[] = "/tmp/rwf.XXXXXX", path[256];
+	int fd;
+
+	ASSERT_NE(NULL, mkdtemp(dir));
+	ASSERT_EQ(0, shell(NULL, 0, "mount -t qtfs -o actimeo=0 ${QTFS_SOURCE:-/} %s",
+			   dir));
+	snprintf(path, sizeof(path), "%s%s/f", dir, self->srv);
+	fd = open(path, O_RDWR | O_CREAT, 0644);
+	ASSERT_EQ(5, write(fd, "first", 5));
+	EXPECT_EQ(5, read_with(fd, 10, 0, RWF_NOWAIT)) TH_LOG("%m");
+	ASSERT_EQ(0, fsync(fd));
+	ASSERT_EQ(5, read_with(fd, 10, 0, 0));
+	/* It is cached; but whether it is the file's, only the server knows. */
+	EXPECT_EQ(EAGAIN, errno_of(read_with(fd, 10, 0, RWF_NOWAIT)));
+	close(fd);
+	EXPECT_EQ(0, shell(NULL, 0, "umount %s && rmdir %s", dir, dir));
+}
+
 TEST_F(tree, writes_that_must_not_wait)
 {
 	int fd = open("f", O_RDWR | O_CREAT, 0644);

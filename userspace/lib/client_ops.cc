@@ -251,8 +251,8 @@ Result<qtfs_wire_flags> Client::getflags(uint64_t node, uint64_t open) {
 }
 
 Result<qtfs_wire_attr> Client::setflags(uint64_t node, const qtfs_wire_flags& set, uint64_t open) {
-  return typed<qtfs_wire_attr>(
-      QTFS_OP_SETFLAGS, Body().put(qtfs_wire_setflags{htole64(node), htole64(open), set}));
+  return typed<qtfs_wire_attr>(QTFS_OP_SETFLAGS,
+                               Body().put(qtfs_wire_setflags{htole64(node), htole64(open), set}));
 }
 
 Result<DirPage> Client::readdir(uint64_t open, uint64_t cookie, uint32_t count, uint32_t flags) {

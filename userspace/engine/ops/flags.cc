@@ -216,7 +216,8 @@ Status op_setflags(Call& call) {
 
 Status op_fiemap(Call& call) {
   const auto body = call.take<qtfs_wire_fiemap>();
-  if (!body || !call.body.done() || (le32toh(body->flags) & ~(QTFS_FIEMAP_XATTR | QTFS_FIEMAP_SYNC)))
+  if (!body || !call.body.done() ||
+      (le32toh(body->flags) & ~(QTFS_FIEMAP_XATTR | QTFS_FIEMAP_SYNC)))
     return Status::malformed();
   const uint32_t count = le32toh(body->count);
   if (!count || count > QTFS_EXTENTS_MAX || count > call.io_max / sizeof(qtfs_wire_extent))

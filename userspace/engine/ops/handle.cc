@@ -88,8 +88,7 @@ Status op_parent(Call& call) {
     return inside.status();
   if (!*inside)
     return Status::error(ESTALE);
-  const auto child =
-      grant_entry(call, (*node)->domain, std::move(*parent), {{}, {}, true}, -1);
+  const auto child = grant_entry(call, (*node)->domain, std::move(*parent), {{}, {}, true}, -1);
   if (!child)
     return child.status();
   call.reply.put(child->entry);

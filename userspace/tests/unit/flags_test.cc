@@ -207,7 +207,8 @@ TEST_F(Flags, DeduplicationSaysWhatTheFilesystemSays) {
   UniqueFd from(::open(dir_.path("file").c_str(), O_RDONLY | O_CLOEXEC));
   UniqueFd to(::open(dir_.path("same").c_str(), O_RDWR | O_CLOEXEC));
   alignas(file_dedupe_range)
-      std::array<std::byte, sizeof(file_dedupe_range) + sizeof(file_dedupe_range_info)> job{};
+      std::array<std::byte, sizeof(file_dedupe_range) + sizeof(file_dedupe_range_info)>
+          job{};
   auto* range = reinterpret_cast<file_dedupe_range*>(job.data());
   range->src_length = 8;
   range->dest_count = 1;
