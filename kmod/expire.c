@@ -82,10 +82,12 @@ static void stand_in(struct qtfs_chan *chan, struct qtfs_req *req,
 }
 
 /*
- * Ends one request; false if there is none any more, or no memory. Then @more
- * says whether to look again, at @next.
+ * Ends one request, whose tag is left in @tag if the engine has it; false if
+ * there is none any more, or no memory. Then @more says whether to look again,
+ * at @next.
  */
-static bool expire_one(struct qtfs_chan *chan, bool *more, unsigned long *next)
+static bool expire_one(struct qtfs_chan *chan, u64 *tag, bool *more,
+		       unsigned long *next)
 {
 	struct qtfs_req *other = stand_in_new(), *req;
 	bool sent;
@@ -105,6 +107,7 @@ static bool expire_one(struct qtfs_chan *chan, bool *more, unsigned long *next)
 	WRITE_ONCE(chan->stalled_at, jiffies);
 	WRITE_ONCE(chan->stalled, true);
 	sent = req->state == QTFS_REQ_SENT;
+	*tag = sent ? req->tag : 0;
 	if (sent)
 		stand_in(chan, req, other);
 	else
@@ -113,9 +116,7 @@ static bool expire_one(struct qtfs_chan *chan, bool *more, unsigned long *next)
 	smp_store_release(&req->state, QTFS_REQ_DONE);
 	spin_unlock_bh(&chan->lock);
 
-	if (sent)
-		chan->ops->expired(chan, req->tag);
-	else
+	if (!sent)
 		qtfs_req_put(other);
 	qtfs_req_complete(req, -ETIMEDOUT);
 	return true;
@@ -126,18 +127,27 @@ void qtfs_chan_expire_work(struct work_struct *work)
 	struct qtfs_chan *chan = container_of(to_delayed_work(work),
 					      struct qtfs_chan, expire);
 	unsigned long next = jiffies + HZ / 50;
+	unsigned int i, nr = 0;
 	bool more = true;
+	u64 tags[16];
 
 	/* Who has the role has it for a moment, or, after an abort, for good. */
 	if (!test_and_set_bit_lock(QTFS_CHAN_RX_BUSY, &chan->flags)) {
-		while (expire_one(chan, &more, &next))
-			cond_resched();
+		while (nr < ARRAY_SIZE(tags) &&
+		       expire_one(chan, &tags[nr], &more, &next))
+			nr++;
 		qtfs_chan_role_drop(chan, QTFS_CHAN_RX_BUSY);
 		qtfs_chan_wake_receiver(chan);
 		wake_up(&chan->tags_wq);
 	} else if (READ_ONCE(chan->state) == QTFS_CHAN_ABORTED) {
 		more = false;
 	}
-	if (more)
+	/* Without the role: this may wait for memory. */
+	for (i = 0; i < nr; i++)
+		if (tags[i])
+			chan->ops->expired(chan, tags[i]);
+	if (nr == ARRAY_SIZE(tags))	/* there may be more */
+		qtfs_chan_expire_at(chan, jiffies + 1);
+	else if (more)
 		qtfs_chan_expire_at(chan, next);
 }
