@@ -761,6 +761,17 @@ struct qtfs_wire_read_rep {
 QTFS_WIRE_ASSERT(struct qtfs_wire_read_rep, 16);
 #define QTFS_READ_EOF		0x1u
 
+/*
+ * What an open is ready for. Follows in the bodies of the replies to READ and WRITE, once POLL has
+ * asked about that open.
+ */
+struct qtfs_wire_level {
+	__le64 generation;		/* later ones are greater: of all that is said of this open */
+	__le32 mask;			/* QTFS_POLL_*, after the operation */
+	__le32 reserved;
+};
+QTFS_WIRE_ASSERT(struct qtfs_wire_level, 16);
+
 /* WRITE: the bytes are the payload. */
 struct qtfs_wire_write {
 	__le64 open;
@@ -774,6 +785,7 @@ QTFS_WIRE_ASSERT(struct qtfs_wire_write, 24);
 #define QTFS_WRITE_DSYNC	0x4u
 #define QTFS_WRITE_CACHED	0x8u	/* from the client's page cache: keep offset, ignore O_APPEND;
 					 * all of it or an error, no short count */
+#define QTFS_WRITE_NOWAIT	0x10u	/* what there is room for, or EAGAIN; not for regular files */
 
 struct qtfs_wire_write_rep {
 	__le32 count;
@@ -940,6 +952,7 @@ struct qtfs_wire_xattr_rep {
 QTFS_WIRE_ASSERT(struct qtfs_wire_xattr_rep, 8);
 
 /* IOCTL: an allow-listed command, own numbering; in and out are payload. */
+#define QTFS_IOCTL_READABLE	1u	/* FIONREAD of a FIFO: @result is the number of bytes */
 struct qtfs_wire_ioctl {
 	__le64 open;
 	__le32 cmd;
@@ -1027,13 +1040,18 @@ QTFS_WIRE_ASSERT(struct qtfs_wire_watch, 16);
 #define QTFS_EVENT_MOVE_SELF	0x0400u
 #define QTFS_EVENT_OVERFLOW	0x0800u
 
-/* POLL: arm (or with mask 0 disarm) an open; PUSH_POLL answers with the same generation. */
+/*
+ * POLL: what is an open ready for? From then on PUSH_POLL tells of each of the bits in @mask when
+ * it comes up, once until the client asks, reads or writes again. Mask 0 ends that. @generation is
+ * 0 in the request; the reply has the whole level in @mask.
+ */
 #define QTFS_POLL_IN		0x01u
 #define QTFS_POLL_OUT		0x02u
 #define QTFS_POLL_PRI		0x04u
 #define QTFS_POLL_ERR		0x08u
 #define QTFS_POLL_HUP		0x10u
 #define QTFS_POLL_RDHUP		0x20u
+#define QTFS_POLL_ALL		0x3fu
 struct qtfs_wire_poll {
 	__le64 open;
 	__le64 generation;
@@ -1115,7 +1133,7 @@ struct qtfs_wire_push_recall {
 };
 QTFS_WIRE_ASSERT(struct qtfs_wire_push_recall, 16);
 
-/* PUSH_POLL */
+/* PUSH_POLL: what came up, among what else the open is ready for. */
 struct qtfs_wire_push_poll {
 	__le64 open;
 	__le64 generation;
@@ -1130,7 +1148,7 @@ struct qtfs_wire_push_mounts {
 };
 QTFS_WIRE_ASSERT(struct qtfs_wire_push_mounts, 8);
 
-/* PUSH_UNPARK: result of a parked operation; its own reply's body follows. */
+/* PUSH_UNPARK: result of a parked operation; its own reply's body and payload follow. */
 struct qtfs_wire_push_unpark {
 	__le64 park;
 	__le32 status;

@@ -21,6 +21,12 @@ void Call::reset() {
   patient = false;
   cancel_tags.clear();
   lock_wait.reset();
+  opener = false;
+  wait_open = {};
+  wait_events = 0;
+  interrupted = false;
+  written = 0;
+  parks = false;
   parked = false;
 }
 
@@ -80,6 +86,15 @@ Status Call::act(const Open& open) {
   if (cred_id == 0)
     return context->creds.assume(open.opener);
   return act();
+}
+
+Status Call::wait_for(const Ref<Open>& open, short events) {
+  if (interrupted)
+    return Status::error(EINTR);
+  wait_open = open;
+  wait_events = events;
+  parks = true;
+  return Status::defer();
 }
 
 Result<Buffer> Call::take_payload_buffer(size_t size) {

@@ -61,7 +61,16 @@ struct Call {
   bool patient = false;               // it may wait for somebody for ever: not on the last threads
   std::vector<uint64_t> cancel_tags;  // CANCELs to answer when it is out
   std::unique_ptr<LockWait> lock_wait;
+  // It waits for a peer to open the FIFO: on a thread that does nothing else.
+  bool opener = false;
 
+  // With Status::defer(): to be run again by the loop when this open is ready for that (poll(2)).
+  Ref<Open> wait_open;
+  short wait_events = 0;
+  bool interrupted = false;  // it waits no longer
+  size_t written = 0;        // bytes of a WRITE that are gone already
+
+  bool parks = false;   // it may wait for ever
   bool parked = false;  // answered so; the result goes by push
 
   // For the next request.
@@ -86,6 +95,8 @@ struct Call {
   Status act();
   // The caller, or where none is named, whoever opened it.
   Status act(const Open& open);
+  // To be run again when @open is ready; EINTR where it must not wait.
+  Status wait_for(const Ref<Open>& open, short events);
   // A payload buffer, placed so that the payload is page aligned.
   Result<Buffer> take_payload_buffer(size_t size);
 };

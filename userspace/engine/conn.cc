@@ -27,7 +27,10 @@ uint64_t now_ns() {
 }  // namespace
 
 Conn::Conn(Worker& worker, std::string peer)
-    : worker_(worker), peer_(std::move(peer)), handshake_(worker.door()) {}
+    : worker_(worker),
+      peer_(std::move(peer)),
+      handshake_(worker.door()),
+      watches_(*this, Worker::attend, &worker) {}
 
 Conn::~Conn() = default;
 
@@ -53,6 +56,7 @@ void Conn::tick() {
 void Conn::peer_ended() {
   draining_ = true;
   worker_.keep_time();
+  interrupt_waits();
   if (jobs_ > 0)
     worker_.pool().cancel_all(*this);
 }
@@ -70,6 +74,8 @@ void Conn::close() {
     return;
   closing_ = true;
   wire_->close();
+  watches_.close();
+  interrupt_waits();
   if (jobs_ > 0)
     worker_.pool().cancel_all(*this);
 }
@@ -294,6 +300,8 @@ void Conn::execute(Call& call, Bytes bytes, Buffer* owned) {
   }
   if (call.op == QTFS_OP_CANCEL)
     return cancel(call);
+  if (call.op == QTFS_OP_POLL)
+    return poll(call);
   if (call.op == QTFS_OP_BYE) {
     answer(call);
     close_when_sent_ = true;
@@ -326,15 +334,62 @@ void Conn::defer(Call& call, Bytes bytes, Buffer* owned) {
     call.payload = {after + (call.payload.data() - before), call.payload.size()};
   jobs_++;
   job_bytes_ += call.frame.capacity();
-  if (call.lock_wait && !park(call)) {
+  suspend(call);
+}
+
+// The call waits, for something to be ready or for a thread.
+void Conn::suspend(Call& call) {
+  if (call.parks && !call.parked && !call.compound.started && !park(call)) {
+    call.status = Status::error(call.lock_wait ? ENOLCK : ENFILE);
     call.lock_wait.reset();
-    call.status = Status::error(ENOLCK);
-    return finished(call);
+    return over(call);
   }
-  worker_.pool().submit(call);
+  if (!call.wait_open)
+    return worker_.pool().submit(call);
+  Wait& wait = waits_.emplace_back(Wait{*this, call, {}, {}});
+  wait.self = std::prev(waits_.end());
+  wait.op = {[](void* self, const Completion&) {
+               auto& woken = *static_cast<Wait*>(self);
+               woken.conn.resume(woken);
+             },
+             &wait};
+  worker_.ring().poll_fd(call.wait_open->fd.get(), call.wait_events, true, wait.op);
+}
+
+void Conn::resume(Wait& wait) {
+  Call& call = wait.call;
+  waits_.erase(wait.self);
+  call.interrupted |= closing_ || draining_;
+  call.wait_open = {};
+  call.context = &worker_.context();
+  call.may_block = false;
+  call.status = run_call(call);
+  if (call.status.is_deferred())
+    suspend(call);
+  else
+    over(call);
+}
+
+void Conn::interrupt_waits() {
+  for (Wait& wait : waits_) {
+    wait.call.interrupted = true;
+    worker_.ring().cancel(wait.op);
+  }
 }
 
 void Conn::finished(Call& call) {
+  if (!call.status.is_deferred())
+    return over(call);
+  // It waits for something else now.
+  if (closing_ || draining_) {
+    call.wait_open = {};
+    interrupt_call(call);
+    return over(call);
+  }
+  suspend(call);
+}
+
+void Conn::over(Call& call) {
   jobs_--;
   parked_ -= call.parked;
   job_bytes_ -= call.frame.capacity();
@@ -360,13 +415,20 @@ void Conn::cancel(Call& call) {
   Call* removed = nullptr;
   const uint64_t own_tag = call.tag;
   worker_.give_call(call);
+  for (Wait& wait : waits_) {
+    if (wait.call.tag != le64toh(body->tag))
+      continue;
+    wait.call.interrupted = true;
+    wait.call.cancel_tags.push_back(own_tag);
+    return worker_.ring().cancel(wait.op);  // answered when it is out
+  }
   switch (worker_.pool().cancel(*this, le64toh(body->tag), own_tag, removed)) {
     case Pool::Cancel::interrupting:
       return;  // answered when it is out
     case Pool::Cancel::removed:
       removed->cancel_tags.push_back(own_tag);
       interrupt_call(*removed);
-      return finished(*removed);
+      return over(*removed);
     case Pool::Cancel::unknown:
       return answer_cancel(own_tag, QTFS_CANCEL_COMPLETED);
   }
@@ -424,6 +486,7 @@ bool Conn::park(Call& call) {
     return false;
   call.parked = true;
   parked_++;
+  worker_.context().stats.parked.add();
   qtfs_wire_parked body{};
   body.park = htole64(call.tag);
   qtfs_wire_rep header{};
@@ -438,6 +501,48 @@ bool Conn::park(Call& call) {
   return true;
 }
 
+// What a client has open, and whether it is ready.
+void Conn::poll(Call& call) {
+  call.status = [&]() -> Status {
+    const auto body = call.take<qtfs_wire_poll>();
+    if (!body || body->reserved || body->generation || !call.body.done())
+      return Status::malformed();
+    if (!(handshake_.features() & QTFS_FEATURE_POLL))
+      return Status::error(EOPNOTSUPP);
+    if (le32toh(body->mask) & ~QTFS_POLL_ALL)
+      return Status::error(EINVAL);
+    const auto open = call.open(body->open);
+    if (!open)
+      return open.status();
+    if (!(*open)->pollable)
+      return Status::error(EPERM);
+    const auto level = watches_.request(*open, le32toh(body->mask));
+    if (!level)
+      return level.status();
+    call.reply.put(qtfs_wire_poll{body->open, level->generation, level->mask, 0});
+    return {};
+  }();
+  finish(call);
+}
+
+Ring& Conn::watch_ring() {
+  return worker_.ring();
+}
+
+void Conn::push_ready(uint64_t open, const qtfs_wire_level& level) {
+  if (closing_)
+    return;
+  const qtfs_wire_push_poll body{htole64(open), level.generation, level.mask, 0};
+  qtfs_wire_rep header{};
+  header.len = htole32(sizeof(header) + sizeof(body));
+  header.op = htole16(QTFS_OP_PUSH_POLL);
+  header.flags = htole16(QTFS_FRAME_PUSH);
+  header.body = htole32(sizeof(body));
+  header.answered = htole64(now_ns());
+  enqueue(bytes_of(header), bytes_of(body), Payload());
+  flush();
+}
+
 void Conn::unpark(Call& call) {
   qtfs_wire_push_unpark head{};
   head.park = htole64(call.tag);
@@ -446,14 +551,15 @@ void Conn::unpark(Call& call) {
   std::vector<std::byte> body(sizeof(head) + call.reply.body().size());
   std::memcpy(body.data(), &head, sizeof(head));
   std::ranges::copy(call.reply.body(), body.begin() + sizeof(head));
+  Payload payload = call.reply.take_payload();
   qtfs_wire_rep header{};
-  header.len = htole32(static_cast<uint32_t>(sizeof(header) + body.size()));
+  header.len = htole32(static_cast<uint32_t>(sizeof(header) + body.size() + payload.size()));
   header.op = htole16(QTFS_OP_PUSH_UNPARK);
   header.flags = htole16(QTFS_FRAME_PUSH);
   header.body = htole32(static_cast<uint32_t>(body.size()));
   header.received = htole64(call.received);
   header.answered = htole64(now_ns());
-  enqueue(bytes_of(header), body, Payload());
+  enqueue(bytes_of(header), body, std::move(payload));
 }
 
 void Conn::answer_cancel(uint64_t tag, uint32_t outcome) {

@@ -3,6 +3,7 @@
 // the answers. Only its worker's thread touches it.
 #pragma once
 
+#include <list>
 #include <memory>
 #include <span>
 #include <string>
@@ -13,12 +14,13 @@
 #include "engine/frame.hh"
 #include "engine/handshake.hh"
 #include "engine/transport/wire.hh"
+#include "engine/watch.hh"
 
 namespace qtfs {
 
 class Worker;
 
-class Conn {
+class Conn final : private WatchHost {
  public:
   Conn(Worker& worker, std::string peer);
   ~Conn();
@@ -33,8 +35,8 @@ class Conn {
   void close();
   bool closing() const { return closing_; }
   // Nothing refers to it any more.
-  bool gone() const { return closing_ && wire_->idle() && jobs_ == 0; }
-  // A call that a blocking thread ran.
+  bool gone() const { return closing_ && wire_->idle() && jobs_ == 0 && watches_.idle(); }
+  // A call that a blocking thread ran, as far as it comes there.
   void finished(Call& call);
 
   // For its wire. Whether bytes are wanted at all:
@@ -61,6 +63,14 @@ class Conn {
  private:
   static constexpr size_t bulk_min = 65536;  // payloads from here on are received in place
 
+  // A call that waits for a descriptor to become ready.
+  struct Wait {
+    Conn& conn;
+    Call& call;
+    RingOp op;
+    std::list<Wait>::iterator self;
+  };
+
   void receive();
   void feed(Bytes bytes);
   size_t feed_bulk(Bytes bytes);
@@ -71,12 +81,20 @@ class Conn {
   bool admit(const FrameHeader& header, const OpInfo& info);
   void execute(Call& call, Bytes bytes, Buffer* owned);
   void defer(Call& call, Bytes bytes, Buffer* owned);
+  void suspend(Call& call);
+  void resume(Wait& wait);
+  void over(Call& call);
+  void interrupt_waits();
   void cancel(Call& call);
+  void poll(Call& call);
   void finish(Call& call);
   void answer(Call& call);
   void answer_cancel(uint64_t tag, uint32_t outcome);
   bool park(Call& call);
   void unpark(Call& call);
+  Ring& watch_ring() override;
+  void push_ready(uint64_t open, const qtfs_wire_level& level) override;
+  void watches_gone() override { settle(); }
   void enqueue(Bytes header, Bytes body, Payload payload);
   void flush();
   bool congested() const;
@@ -88,6 +106,7 @@ class Conn {
   const std::string peer_;
   std::unique_ptr<Wire> wire_;
   Handshake handshake_;
+  WatchTable watches_;
   unsigned age_ = 0;        // seconds
   unsigned drain_age_ = 0;  // seconds since nothing more is taken and the last answer left
 
@@ -101,6 +120,7 @@ class Conn {
   std::vector<Payload> queue_;
   size_t queued_bytes_ = 0;  // of it, and of what the wire has
 
+  std::list<Wait> waits_;
   unsigned jobs_ = 0;
   unsigned parked_ = 0;  // of them
   size_t job_bytes_ = 0;

@@ -18,7 +18,7 @@ constexpr bool takes_payload(unsigned op) {
 
 constexpr bool of_connection(unsigned op) {
   return op == QTFS_OP_HELLO || op == QTFS_OP_AUTH || op == QTFS_OP_SESSION ||
-         op == QTFS_OP_CANCEL || op == QTFS_OP_BYE;
+         op == QTFS_OP_CANCEL || op == QTFS_OP_BYE || op == QTFS_OP_POLL;
 }
 
 struct Served {
@@ -49,7 +49,7 @@ constexpr Served served[] = {
     {QTFS_OP_GETLOCK, op_getlock},     {QTFS_OP_GETFLAGS, op_getflags},
     {QTFS_OP_SETFLAGS, op_setflags},   {QTFS_OP_FIEMAP, op_fiemap},
     {QTFS_OP_DEDUPE, op_dedupe},       {QTFS_OP_NODE, op_node},
-    {QTFS_OP_PARENT, op_parent},
+    {QTFS_OP_PARENT, op_parent},       {QTFS_OP_IOCTL, op_ioctl},
 };
 
 constexpr std::array<OpInfo, QTFS_OP_NR> make_table() {
@@ -87,6 +87,7 @@ Status run_call(Call& call) {
   if (!info.run)
     return Status::error(EOPNOTSUPP);
   const Reader whole = call.body;
+  call.wait_open = {};
   const Status status = info.run(call);
   if (status.is_deferred())
     call.body = whole;

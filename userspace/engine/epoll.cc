@@ -55,6 +55,7 @@ class EpollRing final : public Ring {
     // It may be a blocking descriptor: first it has to be readable.
     start(fd, Direction::in, {.kind = Kind::read, .op = &op, .to = to}, false);
   }
+  void poll_fd(int fd, short events, bool once, RingOp& op) override;
   void timeout(unsigned seconds, RingOp& op) override {
     timers_.push_back({clock::now() + std::chrono::seconds(seconds), &op});
   }
@@ -87,7 +88,16 @@ class EpollRing final : public Ring {
   struct Done {
     RingOp* op;
     int result;
+    bool more = false;
   };
+  // Who wants to know what a descriptor is ready for.
+  struct Poll {
+    RingOp* op;
+    uint32_t events;
+    bool once;
+  };
+  // Marks them in what epoll gives back, where there are descriptors otherwise.
+  static constexpr uint64_t polled = uint64_t{1} << 32;
   struct Timer {
     clock::time_point when;
     RingOp* op;
@@ -97,13 +107,16 @@ class EpollRing final : public Ring {
   bool attempt(int fd, Operation& operation);
   void watch(int fd);
   void ready(int fd, uint32_t events);
+  void watch_polls(int fd);
+  void tell_polls(int fd, uint32_t events);
   void expire();
   int patience() const;
   void complete_all();
   Result<bool> turn(bool wait);
 
   UniqueFd epoll_;
-  std::unordered_map<int, Descriptor> waiting_;  // what did not succeed at once
+  std::unordered_map<int, Descriptor> waiting_;       // what did not succeed at once
+  std::unordered_map<int, std::vector<Poll>> polls_;  // of other descriptors than those
   std::vector<Timer> timers_;
   std::deque<Done> done_;
 };
@@ -156,9 +169,50 @@ void EpollRing::watch(int fd) {
     event.events |= EPOLLIN | EPOLLRDHUP;
   if (descriptor.out.kind != Kind::none)
     event.events |= EPOLLOUT;
-  event.data.fd = fd;
+  event.data.u64 = static_cast<uint64_t>(fd);
   if (epoll_ctl(epoll_.get(), EPOLL_CTL_MOD, fd, &event) < 0 && errno == ENOENT)
     epoll_ctl(epoll_.get(), EPOLL_CTL_ADD, fd, &event);
+}
+
+void EpollRing::poll_fd(int fd, short events, bool once, RingOp& op) {
+  polls_[fd].push_back({&op, static_cast<uint32_t>(static_cast<unsigned short>(events)), once});
+  watch_polls(fd);
+}
+
+// Changing what is waited for tells at once what is there already, to the others as well.
+void EpollRing::watch_polls(int fd) {
+  const auto found = polls_.find(fd);
+  if (found->second.empty()) {
+    polls_.erase(found);
+    epoll_ctl(epoll_.get(), EPOLL_CTL_DEL, fd, nullptr);
+    return;
+  }
+  epoll_event event{};
+  event.events = EPOLLET;
+  for (const Poll& poll : found->second)
+    event.events |= poll.events;
+  event.data.u64 = polled | static_cast<uint64_t>(fd);
+  if (epoll_ctl(epoll_.get(), EPOLL_CTL_MOD, fd, &event) == 0 ||
+      (errno == ENOENT && epoll_ctl(epoll_.get(), EPOLL_CTL_ADD, fd, &event) == 0))
+    return;
+  const int err = errno;
+  for (const Poll& poll : found->second)
+    done_.push_back({poll.op, -err});
+  polls_.erase(found);
+}
+
+void EpollRing::tell_polls(int fd, uint32_t events) {
+  const auto found = polls_.find(fd);
+  if (found == polls_.end())
+    return;
+  const auto over = std::erase_if(found->second, [&](const Poll& poll) {
+    const uint32_t mask = events & (poll.events | EPOLLERR | EPOLLHUP);
+    if (mask)
+      done_.push_back({poll.op, static_cast<int>(mask), !poll.once});
+    return mask && poll.once;
+  });
+  if (over > 0)
+    watch_polls(fd);
 }
 
 void EpollRing::ready(int fd, uint32_t events) {
@@ -185,6 +239,12 @@ void EpollRing::cancel(RingOp& op) {
         done_.push_back({&op, -ECANCELED});
         return;
       }
+  for (auto& [fd, polls] : polls_) {
+    if (std::erase_if(polls, [&](const Poll& poll) { return poll.op == &op; }) == 0)
+      continue;
+    done_.push_back({&op, -ECANCELED});
+    return watch_polls(fd);
+  }
   const auto timer =
       std::find_if(timers_.begin(), timers_.end(), [&](const Timer& t) { return t.op == &op; });
   if (timer != timers_.end()) {
@@ -221,6 +281,7 @@ void EpollRing::complete_all() {
     done_.pop_front();
     Completion completion;
     completion.result = done.result;
+    completion.more = done.more;
     done.op->done(done.op->self, completion);
   }
 }
@@ -233,8 +294,14 @@ Result<bool> EpollRing::turn(bool wait) {
       epoll_wait(epoll_.get(), events.data(), static_cast<int>(events.size()), timeout);
   if (count < 0 && errno != EINTR)
     return Status::last();
-  for (int i = 0; i < count; i++)
-    ready(events[static_cast<size_t>(i)].data.fd, events[static_cast<size_t>(i)].events);
+  for (int i = 0; i < count; i++) {
+    const epoll_event& event = events[static_cast<size_t>(i)];
+    const auto fd = static_cast<int>(event.data.u64 & ~polled);
+    if (event.data.u64 & polled)
+      tell_polls(fd, event.events);
+    else
+      ready(fd, event.events);
+  }
   expire();
   const bool any = !done_.empty();
   complete_all();

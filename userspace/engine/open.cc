@@ -3,6 +3,31 @@
 
 namespace qtfs {
 
+std::shared_ptr<Watcher> Open::watcher() {
+  if (!pollable)
+    return nullptr;
+  std::lock_guard guard(watch_mutex_);
+  return watcher_;
+}
+
+std::shared_ptr<Watcher> Open::watch(const std::shared_ptr<Watcher>& made) {
+  std::lock_guard guard(watch_mutex_);
+  if (!watcher_ && !released_)
+    watcher_ = made;
+  return watcher_;
+}
+
+void Open::end_watch(bool for_good) {
+  std::shared_ptr<Watcher> ended;
+  {
+    std::lock_guard guard(watch_mutex_);
+    released_ |= for_good;
+    ended = std::move(watcher_);
+  }
+  if (ended)
+    ended->released();
+}
+
 Status OpenTable::add(const Ref<Open>& open) {
   if (count_.fetch_add(1, std::memory_order_relaxed) >= max_) {
     count_.fetch_sub(1, std::memory_order_relaxed);
@@ -24,13 +49,18 @@ Ref<Open> OpenTable::find(uint64_t id) {
 
 Ref<Open> OpenTable::remove(uint64_t id) {
   Shard& shard = shard_of(id);
-  std::lock_guard guard(shard.mutex);
-  const auto found = shard.by_id.find(id);
-  if (found == shard.by_id.end())
-    return {};
-  Ref<Open> open = std::move(found->second);
-  shard.by_id.erase(found);
-  count_.fetch_sub(1, std::memory_order_relaxed);
+  Ref<Open> open;
+  {
+    std::lock_guard guard(shard.mutex);
+    const auto found = shard.by_id.find(id);
+    if (found == shard.by_id.end())
+      return {};
+    open = std::move(found->second);
+    shard.by_id.erase(found);
+    count_.fetch_sub(1, std::memory_order_relaxed);
+  }
+  if (open->pollable)
+    open->end_watch(true);
   return open;
 }
 

@@ -5,12 +5,14 @@
 #include <array>
 #include <atomic>
 #include <cstdint>
+#include <memory>
 #include <mutex>
 #include <unordered_map>
 #include <vector>
 
 #include "engine/lock_ranges.hh"
 #include "engine/node.hh"
+#include "qtfs/wire.h"
 
 namespace qtfs {
 
@@ -20,6 +22,19 @@ struct DirState {
   size_t next = 0;               // the first one that was not sent
   uint64_t cookie = 0;           // of the last one that was sent
   bool eof = false;
+};
+
+// Who tells the client when an open becomes ready (watch.hh); called from any thread.
+class Watcher {
+ public:
+  virtual ~Watcher() = default;
+  // QTFS_POLL_* to tell.
+  virtual void want(uint32_t mask) = 0;
+  // The client is about to look, by whatever it does with the open. What it was not told yet.
+  virtual uint32_t looking() = 0;
+  // It is told @level.
+  virtual void looked(uint32_t level) = 0;
+  virtual void released() = 0;
 };
 
 class Open : public RefCounted {
@@ -47,8 +62,22 @@ class Open : public RefCounted {
   RangeSet locks;
   bool flocked = false;
 
+  // Numbers what is said of its being ready.
+  std::atomic<uint64_t> poll_generation{0};
+  std::shared_ptr<Watcher> watcher();
+  // Makes @made the watcher unless there is one; which it is. None when the open is released.
+  std::shared_ptr<Watcher> watch(const std::shared_ptr<Watcher>& made);
+  // Nobody is told any more; with @for_good never again.
+  void end_watch(bool for_good = false);
+
+  bool fifo() const { return type == QTFS_TYPE_FIFO; }
   bool regular() const { return type == QTFS_TYPE_REG && !synthetic; }
   bool writable() const { return (flags & QTFS_OPEN_WRITE) != 0; }
+
+ private:
+  std::mutex watch_mutex_;  // protects the rest
+  std::shared_ptr<Watcher> watcher_;
+  bool released_ = false;
 };
 
 class OpenTable {

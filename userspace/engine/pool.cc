@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <chrono>
+#include <system_error>
 
 #include "engine/dispatch.hh"
 #include "lib/log.hh"
@@ -15,6 +16,10 @@ namespace {
 
 // Threads that what may wait for ever never gets.
 constexpr unsigned reserved_max = 8;
+// Threads that wait for a FIFO's peer, and how many of them for one connection. They are not used
+// for anything else, nor is anything else for that.
+constexpr unsigned openers_max = 1024;
+constexpr unsigned openers_of_conn = 512;
 
 int interrupt_signal() {
   return SIGRTMIN + 3;
@@ -46,6 +51,7 @@ void Pool::stop() {
       return;
   }
   work_.notify_all();
+  opener_work_.notify_all();
   interrupt_.notify_all();
   for (auto& thread : threads_)
     thread->thread.join();
@@ -55,11 +61,10 @@ void Pool::stop() {
 void Pool::submit(Call& call) {
   std::lock_guard guard(mutex_);
   call.stage = Call::Stage::queued;
-  call.cancelled = false;
-  call.cancel_tags.clear();
+  call.cancelled = call.interrupted;
   queue_.push_back(&call);
   want_threads();
-  work_.notify_one();
+  (call.opener ? opener_work_ : work_).notify_one();
   if (call.lock_wait)
     interrupt_.notify_one();
 }
@@ -72,22 +77,57 @@ void Pool::look_again() {
 }
 
 void Pool::want_threads() {
-  auto ready = static_cast<size_t>(std::count_if(
-      queue_.begin(), queue_.end(), [](const Call* call) { return may_begin(*call); }));
-  for (; ready > idle_ && threads_.size() < threads_max_; ready--) {
-    auto thread = std::make_unique<Thread>();
-    thread->context = std::make_unique<Context>(mounts_);
-    const auto index = static_cast<unsigned>(threads_.size());
-    threads_.push_back(std::move(thread));
-    threads_.back()->thread = std::thread([this, index] { run(index); });
+  size_t ready = 0;
+  size_t opening = 0;
+  for (const Call* call : queue_) {
+    ready += !call->opener && may_begin(*call);
+    opening += call->opener;
   }
+  for (; ready > idle_ && threads_.size() - openers_ < threads_max_; ready--)
+    if (!add_thread(false))
+      break;
+  for (; opening > idle_openers_ && openers_ < openers_max; opening--)
+    if (!add_thread(true))
+      break;
 }
 
-std::deque<Call*>::iterator Pool::next() {
+// False where the machine lets us have no more: then those that there are have to do.
+bool Pool::add_thread(bool opener) {
+  auto thread = std::make_unique<Thread>();
+  thread->opener = opener;
+  thread->context = std::make_unique<Context>(mounts_);
+  const auto index = static_cast<unsigned>(threads_.size());
+  threads_.push_back(std::move(thread));
+  try {
+    threads_.back()->thread = std::thread([this, index] { run(index); });
+  } catch (const std::system_error& error) {
+    if (const auto held = thread_log_.allow())
+      log::warning("no thread for what may block: {} ({} like this not logged)", error.what(),
+                   *held);
+    threads_.pop_back();
+    return false;
+  }
+  openers_ += opener;
+  (opener ? idle_openers_ : idle_)++;  // as soon as it runs
+  return true;
+}
+
+std::deque<Call*>::iterator Pool::next_opener() {
+  return std::find_if(queue_.begin(), queue_.end(), [&](const Call* call) {
+    if (!call->opener)
+      return false;
+    const auto running = opening_.find(call->conn);
+    return running == opening_.end() || running->second < openers_of_conn;
+  });
+}
+
+std::deque<Call*>::iterator Pool::next(bool opener) {
+  if (opener)
+    return next_opener();
   const unsigned reserved = std::min(reserved_max, (threads_max_ + 1) / 2);
   const bool patient_too = patient_ + reserved < threads_max_ || threads_max_ == 1;
   return std::find_if(queue_.begin(), queue_.end(), [&](const Call* call) {
-    return (patient_too || !waits(*call)) && may_begin(*call);
+    return !call->opener && (patient_too || !waits(*call)) && may_begin(*call);
   });
 }
 
@@ -97,19 +137,27 @@ void Pool::run(unsigned index) {
   lock.unlock();
   const Status ready = self.context->creds.enter_thread();
   lock.lock();
+  const bool opener = self.opener;
+  std::condition_variable& work = opener ? opener_work_ : work_;
+  unsigned& idle = opener ? idle_openers_ : idle_;
   while (true) {
-    idle_++;
-    work_.wait(lock, [this] { return stopping_ || next() != queue_.end(); });
-    idle_--;
-    const auto found = next();
+    work.wait(lock, [&] { return stopping_ || next(opener) != queue_.end(); });
+    idle--;
+    const auto found = next(opener);
     if (found == queue_.end())
       return;
     Call& call = **found;
-    const bool patient = waits(call);
+    const Conn* conn = call.conn;
+    const bool patient = !opener && waits(call);
     patient_ += patient;
+    if (opener)
+      opening_[conn]++;
+    self.context->stats.opening.add(opener);
     queue_.erase(found);
     call.stage = Call::Stage::running;
     self.call = &call;
+    if (call.cancelled)
+      interrupt_.notify_one();
     lock.unlock();
     if (ready)
       execute(call, *self.context);
@@ -119,11 +167,15 @@ void Pool::run(unsigned index) {
     self.call = nullptr;
     call.stage = Call::Stage::idle;
     patient_ -= patient;
+    if (opener && --opening_[conn] == 0)
+      opening_.erase(conn);
+    self.context->stats.opening.sub(opener);
     lock.unlock();
     finished_(call);
     lock.lock();
-    if (patient)
-      work_.notify_one();
+    idle++;
+    if (patient || opener)
+      work.notify_one();
   }
 }
 
@@ -141,6 +193,13 @@ Pool::Cancel Pool::cancel(const Conn& conn, uint64_t tag, uint64_t cancel_tag, C
   });
   if (queued != queue_.end() && (*queued)->lock_wait && (*queued)->lock_wait->granted()) {
     (*queued)->cancel_tags.push_back(cancel_tag);  // too late: it is about to be answered
+    return Cancel::interrupting;
+  }
+  // A thread has it in a moment, and most calls do not wait for anybody: their answers stand.
+  if (queued != queue_.end() && !(*queued)->lock_wait && !(*queued)->opener && idle_ > 0 &&
+      next(false) == queued) {
+    (*queued)->cancelled = true;
+    (*queued)->cancel_tags.push_back(cancel_tag);
     return Cancel::interrupting;
   }
   if (queued != queue_.end()) {

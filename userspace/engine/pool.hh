@@ -11,9 +11,11 @@
 #include <memory>
 #include <mutex>
 #include <thread>
+#include <unordered_map>
 #include <vector>
 
 #include "engine/call.hh"
+#include "lib/log.hh"
 
 namespace qtfs {
 
@@ -43,6 +45,7 @@ class Pool {
 
  private:
   struct Thread {
+    bool opener = false;  // for those only that wait for a FIFO's peer
     std::unique_ptr<Context> context;
     std::thread thread;
     Call* call = nullptr;  // that runs
@@ -54,8 +57,10 @@ class Pool {
   static bool may_begin(const Call& call) { return !call.lock_wait || !call.lock_wait->behind(); }
   // A thread for each that may be begun, as far as there may be more.
   void want_threads();
+  bool add_thread(bool opener);
   // Work that may be begun now: that others wait for ever must not stop the rest.
-  std::deque<Call*>::iterator next();
+  std::deque<Call*>::iterator next(bool opener);
+  std::deque<Call*>::iterator next_opener();
   void run(unsigned index);
   void execute(Call& call, Context& context);
   void interrupt_loop();
@@ -68,12 +73,17 @@ class Pool {
 
   std::mutex mutex_;  // protects everything below
   std::condition_variable work_;
+  std::condition_variable opener_work_;
   std::condition_variable interrupt_;
   std::deque<Call*> queue_;
   std::vector<std::unique_ptr<Thread>> threads_;
   unsigned idle_ = 0;
-  unsigned patient_ = 0;  // of what runs
+  unsigned idle_openers_ = 0;
+  unsigned openers_ = 0;                               // of the threads
+  std::unordered_map<const Conn*, unsigned> opening_;  // how many of them run for whom
+  unsigned patient_ = 0;                               // of what runs
   bool stopping_ = false;
+  log::RateLimit thread_log_;
   std::thread interrupter_;
 };
 

@@ -18,6 +18,8 @@ constexpr Named named[] = {
     {"errors", &Stats::errors},
     {"unknown-ops", &Stats::unknown_ops},
     {"deferred", &Stats::deferred},
+    {"parked", &Stats::parked},
+    {"opening", &Stats::opening},
     {"cancelled", &Stats::cancelled},
     {"accepted", &Stats::accepted},
     {"closed", &Stats::closed},

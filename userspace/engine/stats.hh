@@ -26,6 +26,8 @@ struct Stats {
   Counter errors;  // requests answered with a failure
   Counter unknown_ops;
   Counter deferred;  // handed to a blocking thread
+  Counter parked;    // told to wait without a tag
+  Counter opening;   // that wait for a FIFO's other end just now, each on a thread of its own
   Counter cancelled;
   Counter accepted;  // connections
   Counter closed;

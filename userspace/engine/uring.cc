@@ -39,6 +39,7 @@ class Uring final : public Ring {
   void hurry() override { hurry_ |= !quiet_.empty(); }
   void splice(int pipe, int fd, size_t len, RingOp& op) override;
   void read(int fd, std::span<std::byte> to, RingOp& op) override;
+  void poll_fd(int fd, short events, bool once, RingOp& op) override;
   void timeout(unsigned seconds, RingOp& op) override;
   void cancel(RingOp& op) override;
   bool provided_buffers() const override { return buf_ring_ != nullptr; }
@@ -286,6 +287,16 @@ void Uring::splice(int pipe, int fd, size_t len, RingOp& op) {
 void Uring::read(int fd, std::span<std::byte> to, RingOp& op) {
   io_uring_sqe* entry = sqe(&op);
   io_uring_prep_read(entry, fd, to.data(), static_cast<unsigned>(to.size()), 0);
+  io_uring_sqe_set_data(entry, &op);
+}
+
+void Uring::poll_fd(int fd, short events, bool once, RingOp& op) {
+  io_uring_sqe* entry = sqe(&op);
+  const auto mask = static_cast<unsigned>(static_cast<unsigned short>(events));
+  if (multishot_ && !once)
+    io_uring_prep_poll_multishot(entry, fd, mask);
+  else
+    io_uring_prep_poll_add(entry, fd, mask);
   io_uring_sqe_set_data(entry, &op);
 }
 

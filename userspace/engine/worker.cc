@@ -225,6 +225,8 @@ void Worker::on_wake() {
   }
   for (Call* call : mail.calls)
     call->conn->finished(*call);
+  for (const auto& watch : mail.watches)
+    watch->attend();
   if (mail.drain)
     begin_drain();
   if (mail.abort)
@@ -326,6 +328,17 @@ void Worker::finished(Call& call) {
     mail_.calls.push_back(&call);
   }
   wake();
+}
+
+void Worker::attend(void* worker, std::shared_ptr<Watch> watch) {
+  auto& self = *static_cast<Worker*>(worker);
+  if (std::this_thread::get_id() == self.thread_.get_id())
+    return watch->attend();
+  {
+    std::lock_guard guard(self.mail_mutex_);
+    self.mail_.watches.push_back(std::move(watch));
+  }
+  self.wake();
 }
 
 Status Worker::serve(std::unique_ptr<PcieLine> line) {

@@ -42,6 +42,8 @@ class Worker {
   // From any thread:
   void adopt(UniqueFd fd, std::string peer);
   void finished(Call& call);
+  // WatchHost::Post: has the watch attend to what other threads have asked for.
+  static void attend(void* worker, std::shared_ptr<Watch> watch);
   // Accepts on @fd and hands connections to @workers in turn.
   void listen(UniqueFd fd, const std::vector<std::unique_ptr<Worker>>& workers);
   // Serves a queue of shared memory.
@@ -77,6 +79,7 @@ class Worker {
   struct Mail {
     std::vector<std::pair<UniqueFd, std::string>> conns;
     std::vector<Call*> calls;
+    std::vector<std::shared_ptr<Watch>> watches;
     std::vector<UniqueFd> listeners;
     std::vector<std::unique_ptr<PcieLine>> lines;
     bool drain = false;

@@ -128,6 +128,35 @@ void unpark(Answer& answer) {
 
 }  // namespace
 
+bool Client::sort(Answer& answer) {
+  const uint16_t flags = le16toh(answer.header.flags);
+  if (flags & QTFS_FRAME_PARKED) {
+    parked_++;
+    return false;
+  }
+  if (!(flags & QTFS_FRAME_PUSH))
+    return true;
+  if (le16toh(answer.header.op) == QTFS_OP_PUSH_UNPARK) {
+    unpark(answer);
+    return true;
+  }
+  pushes_.push_back(std::move(answer));
+  return false;
+}
+
+Result<Answer> Client::push() {
+  while (pushes_.empty()) {
+    auto answer = receive();
+    if (!answer)
+      return answer.status();
+    if (sort(*answer))
+      kept_.emplace(le64toh(answer->header.tag), std::move(*answer));
+  }
+  Answer answer = std::move(pushes_.front());
+  pushes_.pop_front();
+  return answer;
+}
+
 Result<Answer> Client::wait(uint64_t tag) {
   while (true) {
     if (auto found = kept_.find(tag); found != kept_.end()) {
@@ -138,13 +167,8 @@ Result<Answer> Client::wait(uint64_t tag) {
     auto answer = receive();
     if (!answer)
       return answer.status();
-    const uint16_t flags = le16toh(answer->header.flags);
-    if (flags & QTFS_FRAME_PARKED) {
-      parked_++;
+    if (!sort(*answer))
       continue;
-    }
-    if ((flags & QTFS_FRAME_PUSH) && le16toh(answer->header.op) == QTFS_OP_PUSH_UNPARK)
-      unpark(*answer);
     const uint64_t got = le64toh(answer->header.tag);
     if (got == tag)
       return answer;

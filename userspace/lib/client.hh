@@ -5,6 +5,7 @@
 
 #include <array>
 #include <cstdint>
+#include <deque>
 #include <map>
 #include <optional>
 #include <string>
@@ -118,6 +119,8 @@ class Client {
   // the peer closed.
   Result<Answer> wait(uint64_t tag);
   Result<Answer> call(uint16_t op, Bytes body, Bytes payload = {});
+  // The next push that is not the result of a request.
+  Result<Answer> push();
   // Any next frame.
   Result<Answer> receive();
   // Blocks until the peer closes; false when it sends something instead.
@@ -128,7 +131,7 @@ class Client {
   // Credential of the following calls.
   uint32_t cred = 0;
   // That hello_body() offers.
-  uint64_t features = QTFS_FEATURE_LOCKS | QTFS_FEATURE_PARK;
+  uint64_t features = QTFS_FEATURE_LOCKS | QTFS_FEATURE_PARK | QTFS_FEATURE_POLL;
 
   // --- operations; a failure is the answer's error
 
@@ -176,6 +179,10 @@ class Client {
   Result<qtfs_wire_attr> lock(const qtfs_wire_lock& body);
   Status unlock(const qtfs_wire_lock& body);
   Result<qtfs_wire_lock> getlock(const qtfs_wire_lock& body);
+  // What it is ready for now.
+  Result<uint32_t> poll(uint64_t open, uint32_t mask = QTFS_POLL_ALL);
+  // How many bytes a FIFO has.
+  Result<uint64_t> readable(uint64_t open);
   Result<std::string> getxattr(uint64_t node, std::string_view name, uint32_t size = 65536);
   Result<uint32_t> xattr_size(uint64_t node, std::string_view name);
   Result<std::string> listxattr(uint64_t node, uint32_t size = 65536);
@@ -200,6 +207,8 @@ class Client {
 
  private:
   Status establish(std::string_view psk);
+  // Whether it is for somebody who waits.
+  bool sort(Answer& answer);
   Status receive_exactly(std::byte* to, size_t len);
   template <typename T>
   Result<T> typed(uint16_t op, const Body& body, Bytes payload = {});
@@ -215,6 +224,7 @@ class Client {
   qtfs_wire_hello_rep hello_rep_{};
   unsigned parked_ = 0;
   std::map<uint64_t, Answer> kept_;
+  std::deque<Answer> pushes_;
 };
 
 // A compound under construction and its answer taken apart.

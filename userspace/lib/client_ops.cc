@@ -303,6 +303,23 @@ Result<qtfs_wire_lock> Client::getlock(const qtfs_wire_lock& body) {
   return typed<qtfs_wire_lock>(QTFS_OP_GETLOCK, Body().put(body));
 }
 
+Result<uint32_t> Client::poll(uint64_t open, uint32_t mask) {
+  const auto level = typed<qtfs_wire_poll>(
+      QTFS_OP_POLL, Body().put(qtfs_wire_poll{htole64(open), 0, htole32(mask), 0}));
+  if (!level)
+    return level.status();
+  return le32toh(level->mask);
+}
+
+Result<uint64_t> Client::readable(uint64_t open) {
+  const auto reply = typed<qtfs_wire_ioctl_rep>(
+      QTFS_OP_IOCTL,
+      Body().put(qtfs_wire_ioctl{htole64(open), htole32(QTFS_IOCTL_READABLE), 0, 0}));
+  if (!reply)
+    return reply.status();
+  return le64toh(reply->result);
+}
+
 Result<std::string> Client::getxattr(uint64_t node, std::string_view name, uint32_t size) {
   const auto answer = call(QTFS_OP_GETXATTR, xattr_body(node, name, size).bytes());
   if (!answer)

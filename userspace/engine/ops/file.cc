@@ -12,6 +12,7 @@
 #include <algorithm>
 
 #include "engine/ops/ops.hh"
+#include "engine/watch.hh"
 
 namespace qtfs {
 
@@ -108,7 +109,7 @@ Result<Payload> read_regular(Call& call, Open& open, size_t len, uint64_t offset
 Result<size_t> read_once(Open& open, std::byte* to, size_t len, uint64_t offset, bool nowait) {
   const int fd = open.fd.get();
   ssize_t got = 0;
-  if (nowait) {
+  if (nowait && !open.fifo()) {
     const iovec iov{to, len};
     got = preadv2(fd, &iov, 1, open.seekable ? static_cast<off_t>(offset) : -1, RWF_NOWAIT);
     if (got >= 0)
@@ -125,13 +126,34 @@ Result<size_t> read_once(Open& open, std::byte* to, size_t len, uint64_t offset,
   return static_cast<size_t>(got);
 }
 
-Result<Payload> read_special(Call& call, Open& open, size_t len, uint64_t offset, bool nowait) {
+bool ready(const Open& open, short events) {
+  pollfd wanted{open.fd.get(), events, 0};
+  return poll(&wanted, 1, 0) > 0;
+}
+
+// Where reading has to wait for somebody, it does so in the loop, and without a thread; a FIFO is
+// read there, too.
+Status read_where(Call& call, const Ref<Open>& open, bool nowait) {
+  if (open->fifo() || call.may_block)
+    return {};
+  if (open->pollable && !ready(*open, POLLIN))
+    return nowait ? Status::error(EAGAIN) : call.wait_for(open, POLLIN);
+  if (call.interrupted)
+    return Status::error(EINTR);
+  return Status::defer();
+}
+
+Result<Payload> read_special(Call& call, const Ref<Open>& holder, size_t len, uint64_t offset,
+                             bool nowait) {
+  Open& open = *holder;
   auto buffer = call.take_payload_buffer(len);
   if (!buffer)
     return buffer.status();
   const auto got = read_once(open, buffer->data(), len, offset, nowait);
   if (!got) {
     call.context->buffers.give(std::move(*buffer));
+    if (got.err() == EAGAIN && open.fifo() && !nowait)
+      return call.wait_for(holder, POLLIN);
     return got.status();
   }
   buffer->grow(*got);
@@ -204,6 +226,30 @@ Result<size_t> write_special(const WriteJob& job) {
   return static_cast<size_t>(put);
 }
 
+// All of it, waiting in the loop for room; what is not more than PIPE_BUF in one piece. Who waits
+// no longer, or does not want to, is told how much went.
+Result<size_t> write_fifo(Call& call, const Ref<Open>& open, bool nowait) {
+  const Bytes bytes = call.payload;
+  while (call.written < bytes.size()) {
+    const ssize_t put =
+        write(open->fd.get(), bytes.data() + call.written, bytes.size() - call.written);
+    if (put >= 0)
+      call.written += static_cast<size_t>(put);
+    else if (errno != EAGAIN && call.written == 0)
+      return Status::last();
+    else if (errno != EAGAIN || (nowait && call.written > 0))
+      break;
+    else if (nowait)
+      return Status::error(EAGAIN);
+    else if (const Status status = call.wait_for(open, POLLOUT);
+             status.is_deferred() || call.written == 0)
+      return status;
+    else
+      break;
+  }
+  return call.written;
+}
+
 int write_rwf(uint32_t flags) {
   int rwf = 0;
   if (flags & QTFS_WRITE_SYNC)
@@ -241,8 +287,9 @@ Status op_read(Call& call) {
   if (!regular && (le32toh(body->flags) & QTFS_READ_CACHED))
     return Status::error(EOPNOTSUPP);
   call.patient = (*open)->pollable;
-  if (!regular && !nowait && !call.may_block)
-    return Status::defer();
+  if (!regular)
+    if (Status status = read_where(call, *open, nowait); !status)
+      return status;
   if (offset > INT64_MAX - uint64_t{count})
     return Status::error(EINVAL);
 
@@ -250,7 +297,7 @@ Status op_read(Call& call) {
     if (Status status = call.act(**open); !status)
       return status;
   auto payload = regular ? read_regular(call, **open, count, offset)
-                         : read_special(call, **open, count, offset, nowait);
+                         : read_special(call, *open, count, offset, nowait);
   if (!payload)
     return payload.status();
   const size_t got = payload->size();
@@ -262,13 +309,15 @@ Status op_read(Call& call) {
   rep.offset =
       htole64((*open)->seekable ? offset + got : (*open)->stream_offset.fetch_add(got) + got);
   call.reply.put(rep);
+  if (const auto level = look(**open))
+    call.reply.put(*level);
   call.reply.set_payload(std::move(*payload));
   return {};
 }
 
 Status op_write(Call& call) {
-  constexpr uint32_t known =
-      QTFS_WRITE_APPEND | QTFS_WRITE_SYNC | QTFS_WRITE_DSYNC | QTFS_WRITE_CACHED;
+  constexpr uint32_t known = QTFS_WRITE_APPEND | QTFS_WRITE_SYNC | QTFS_WRITE_DSYNC |
+                             QTFS_WRITE_CACHED | QTFS_WRITE_NOWAIT;
   const auto body = call.take<qtfs_wire_write>();
   if (!body || !call.body.done() || (le32toh(body->flags) & ~known) ||
       le32toh(body->count) != call.payload.size())
@@ -282,8 +331,12 @@ Status op_write(Call& call) {
   const uint32_t durable = QTFS_OPEN_SYNC | QTFS_OPEN_DSYNC | QTFS_OPEN_DIRECT;
   const bool regular = (*open)->regular();
   const int rwf = write_rwf(flags);
+  const bool fifo = (*open)->fifo();
+  const bool nowait = (flags & QTFS_WRITE_NOWAIT) != 0;
   call.patient = (*open)->pollable;
-  if (!call.may_block && (!regular || rwf || ((*open)->flags & durable)))
+  if (!regular && nowait && !fifo && (*open)->pollable && !ready(**open, POLLOUT))
+    return Status::error(EAGAIN);
+  if (!call.may_block && !fifo && (!regular || rwf || ((*open)->flags & durable)))
     return Status::defer();
   if (le64toh(body->offset) > INT64_MAX - call.payload.size())
     return Status::error(EFBIG);
@@ -303,7 +356,9 @@ Status op_write(Call& call) {
     aligned = std::move(*copy);
     job.bytes = aligned.bytes();
   }
-  const auto put = regular ? write_regular(job) : write_special(job);
+  const auto put = regular ? write_regular(job)
+                   : fifo  ? write_fifo(call, *open, nowait)
+                           : write_special(job);
   if (!put)
     return put.status();
   qtfs_wire_write_rep rep{};
@@ -314,6 +369,27 @@ Status op_write(Call& call) {
     rep.size = attr->size;
   }
   call.reply.put(rep);
+  if (const auto level = look(**open))
+    call.reply.put(*level);
+  return {};
+}
+
+Status op_ioctl(Call& call) {
+  const auto body = call.take<qtfs_wire_ioctl>();
+  if (!body || !call.body.done() || !call.payload.empty())
+    return Status::malformed();
+  const auto open = call.open(body->open);
+  if (!open)
+    return open.status();
+  // What others do is not known to be harmless.
+  if (le32toh(body->cmd) != QTFS_IOCTL_READABLE || !(*open)->fifo())
+    return Status::error(ENOTTY);
+  if (body->arg || body->out_max)
+    return Status::error(EINVAL);
+  int bytes = 0;
+  if (ioctl((*open)->fd.get(), FIONREAD, &bytes) < 0)
+    return Status::last();
+  call.reply.put(qtfs_wire_ioctl_rep{htole64(static_cast<uint64_t>(bytes))});
   return {};
 }
 

@@ -98,6 +98,7 @@ Status op_lock(Call& call) {
   if (wait && call.compound.started)
     return Status::error(EOPNOTSUPP);
   call.patient = wait;
+  call.parks = wait;
   LockTable& locks = call.session->locks;
   Status status;
   if (!call.lock_wait)  // else it has waited in the queue

@@ -48,7 +48,7 @@ Status may_open(const Node& node, uint32_t flags) {
 }
 
 bool opens_at_once(uint32_t type, uint32_t flags) {
-  const bool waits = type == QTFS_TYPE_FIFO || type == QTFS_TYPE_CHR || type == QTFS_TYPE_BLK;
+  const bool waits = type == QTFS_TYPE_CHR || type == QTFS_TYPE_BLK;
   return !waits || (flags & QTFS_OPEN_NONBLOCK);
 }
 
@@ -79,8 +79,32 @@ Result<UniqueFd> open_exec(Call& call, const Node& node, int fd) {
   return opened;
 }
 
+// One end of a FIFO waits for the other, on a thread of its own: nothing else tells when that
+// comes. What the engine has of it never blocks: who reads and writes waits in the loop.
+Result<UniqueFd> open_fifo(Call& call, int fd, uint32_t flags) {
+  const int native = native_open_flags(flags) & ~O_NONBLOCK;
+  const bool waits = !(flags & QTFS_OPEN_NONBLOCK) && (native & O_ACCMODE) != O_RDWR;
+  const bool on_thread = call.opener && call.may_block;
+  UniqueFd opened;
+  if (!waits || (!on_thread && (native & O_ACCMODE) == O_WRONLY))
+    opened.reset(reopen(fd, native | O_NONBLOCK));
+  else if (on_thread)
+    opened.reset(reopen(fd, native));
+  else
+    errno = ENXIO;
+  if (opened && fcntl(opened.get(), F_SETFL, native | O_NONBLOCK) == 0)
+    return opened;
+  if (errno != ENXIO || !waits || on_thread)
+    return Status::last();
+  call.opener = true;
+  call.parks = true;
+  return Status::defer();
+}
+
 Result<UniqueFd> open_object(Call& call, const Node& node, int fd, uint32_t flags) {
   const int native = native_open_flags(flags);
+  if (node.key.type == QTFS_TYPE_FIFO)
+    return open_fifo(call, fd, flags);
   if (node.key.type == QTFS_TYPE_REG)
     return reopen_plain(call, fd, native);
   if (!call.may_block && !opens_at_once(node.key.type, flags)) {
@@ -128,11 +152,11 @@ uint32_t opened_flags(Call& call, Open& open) {
     flags |= QTFS_OPENED_APPEND;
   if (open.regular() || open.type == QTFS_TYPE_DIR)
     return flags;
-  if (open.type == QTFS_TYPE_FIFO || (lseek(open.fd.get(), 0, SEEK_CUR) < 0 && errno == ESPIPE)) {
+  if (open.fifo() || (lseek(open.fd.get(), 0, SEEK_CUR) < 0 && errno == ESPIPE)) {
     open.seekable = false;
     flags |= QTFS_OPENED_STREAM | QTFS_OPENED_NOSEEK;
   }
-  open.pollable = pollable(*call.context, open.fd.get());
+  open.pollable = open.fifo() || pollable(*call.context, open.fd.get());
   if (open.pollable)
     flags |= QTFS_OPENED_POLLABLE;
   return flags;

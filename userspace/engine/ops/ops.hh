@@ -40,6 +40,7 @@ Status op_seek(Call& call);
 Status op_copy(Call& call);
 Status op_dedupe(Call& call);
 Status op_fiemap(Call& call);
+Status op_ioctl(Call& call);
 Status op_readdir(Call& call);
 // extended attributes
 Status op_getxattr(Call& call);

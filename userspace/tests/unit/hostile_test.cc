@@ -2,6 +2,7 @@
 // Frames in every shape, peers that misbehave, many at once, and the end.
 #include <poll.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 
 #include <atomic>
 #include <random>
@@ -156,6 +157,45 @@ TEST_F(Hostile, ShortBodiesEndTheConnection) {
   ASSERT_TRUE(answer.ok());
   EXPECT_EQ(EPROTO, answer->err());
   EXPECT_TRUE(client_.closed_by_peer());
+}
+
+TEST_F(Hostile, QuestionsThatMakeNoSenseEndTheConnection) {
+  for (const qtfs_wire_poll& body : {qtfs_wire_poll{1, 2, 3, 0}, qtfs_wire_poll{1, 0, 3, 4}}) {
+    Client other;
+    connect(other);
+    EXPECT_EQ(EPROTO, other.call(QTFS_OP_POLL, bytes_of(body))->err());
+    EXPECT_TRUE(other.closed_by_peer());
+  }
+  Client other;
+  connect(other);
+  const auto results =
+      Compound().add(QTFS_OP_POLL, Body().put(qtfs_wire_poll{1, 0, 1, 0})).run(other);
+  EXPECT_NE(0, results.err());
+  EXPECT_TRUE(other.closed_by_peer());
+}
+
+// Who asks about everything it has open and never reads what it is told is not read from.
+TEST_F(Hostile, PushesThatNobodyTakesAreBounded) {
+  mkfifo(dir_.path("fifo").c_str(), 0600);
+  const uint64_t node = lookup("fifo");
+  UniqueFd there(::open(dir_.path("fifo").c_str(), O_RDWR | O_NONBLOCK | O_CLOEXEC));
+  for (int i = 0; i < 200; i++) {
+    const auto open = client_.open(node, QTFS_OPEN_READ | QTFS_OPEN_NONBLOCK);
+    ASSERT_EQ(0, open.err());
+    ASSERT_EQ(0, client_.poll(id_of(*open)).err());
+  }
+  char byte = 0;
+  for (int i = 0; i < 1000; i++)
+    ASSERT_TRUE(write(there.get(), "x", 1) == 1 && read(there.get(), &byte, 1) == 1);
+  ASSERT_EQ(1, write(there.get(), "x", 1));
+  // What came up for each of them is told once.
+  EXPECT_EQ(0, client_.ping().err());
+  for (int i = 0; i < 200; i++)
+    ASSERT_EQ(0, client_.push().err());
+  const auto tag = client_.send(QTFS_OP_PING, {});
+  const auto answer = client_.receive();
+  ASSERT_EQ(0, answer.err());
+  EXPECT_EQ(*tag, le64toh(answer->header.tag));
 }
 
 TEST_F(Hostile, OperationsBeforeASessionEndTheConnection) {
