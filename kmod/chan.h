@@ -37,14 +37,15 @@ enum qtfs_chan_state {
 
 /**
  * struct qtfs_chan_ops - what a channel tells its owner
- * @push: a push came; @body is gone when it returns; must not sleep
+ * @push: a push came; @body is gone when it returns; must not sleep. An error
+ *	where it makes no sense
  * @abandoned: a reply came that nobody waits for; takes the reference;
  *	must not sleep
  * @expired: the time of a request that was sent is over; may sleep
  */
 struct qtfs_chan_ops {
-	void (*push)(struct qtfs_chan *chan, const struct qtfs_wire_rep *hdr,
-		     const void *body, size_t len);
+	int (*push)(struct qtfs_chan *chan, const struct qtfs_wire_rep *hdr,
+		    const void *body, size_t len);
 	void (*abandoned)(struct qtfs_chan *chan, struct qtfs_req *req);
 	void (*expired)(struct qtfs_chan *chan, u64 tag);
 };
@@ -121,7 +122,7 @@ struct qtfs_chan {
 		int stage;
 		struct qtfs_wire_rep hdr;
 		size_t have;		/* bytes of the part in hand */
-		struct qtfs_req *req;	/* NULL for a push */
+		struct qtfs_req *req;	/* NULL for a push, unless a result */
 		struct iov_iter iter;	/* of the payload */
 		struct kvec vec;
 		size_t payload_left;

@@ -22,6 +22,7 @@
 #include "flags.h"
 #include "inode.h"
 #include "lock.h"
+#include "poll.h"
 #include "range.h"
 #include "req.h"
 
@@ -31,6 +32,7 @@ static void open_free(struct qtfs_release *release)
 					      release);
 
 	put_cred(open->cred);
+	kfree(open->poll);
 	kfree(open);
 }
 
@@ -205,31 +207,52 @@ static int open_revalidate(struct inode *inode, struct file *file,
 	return qtfs_data_revalidate(inode, &opened->attr, clock);
 }
 
+/* NULL when memory is short. */
+static struct qtfs_open *open_new(struct inode *inode,
+				  const struct qtfs_wire_opened *opened)
+{
+	struct qtfs_session *session = qtfs_session(inode->i_sb);
+	struct qtfs_open *open = kzalloc(sizeof(*open), GFP_KERNEL);
+
+	if (!open)
+		return NULL;
+	refcount_set(&open->ref, 1);
+	open->release.open = le64_to_cpu(opened->open);
+	open->release.free = open_free;
+	open->session = session;
+	open->flags = le32_to_cpu(opened->flags);
+	/* What is cached never waits for anybody, whatever the engine says. */
+	if ((open->flags & QTFS_OPENED_POLLABLE) &&
+	    inode->i_fop == &qtfs_direct_operations &&
+	    (session->features & QTFS_FEATURE_POLL)) {
+		open->poll = qtfs_poll_new();
+		if (!open->poll) {
+			kfree(open);
+			return NULL;
+		}
+	}
+	return open;
+}
+
 int qtfs_open_attach(struct inode *inode, struct file *file,
 		     const struct qtfs_wire_opened *opened, u64 clock)
 {
 	struct qtfs_session *session = qtfs_session(inode->i_sb);
 	struct qtfs_inode *qi = qtfs_i(inode);
-	u64 id = le64_to_cpu(opened->open);
 	struct qtfs_open *open;
 	int err;
 
 	err = open_revalidate(inode, file, opened, clock);
-	open = err ? NULL : kzalloc(sizeof(*open), GFP_KERNEL);
+	open = err ? NULL : open_new(inode, opened);
 	if (!open) {
-		qtfs_release_now(session, id);
+		qtfs_release_now(session, le64_to_cpu(opened->open));
 		return err ?: -ENOMEM;
 	}
-	refcount_set(&open->ref, 1);
-	open->release.open = id;
-	open->release.free = open_free;
-	open->session = session;
 	open->cred = get_cred(file->f_cred);
 	if ((file->f_flags & O_ACCMODE) != O_WRONLY)
 		open->mode |= FMODE_READ;
 	if ((file->f_flags & O_ACCMODE) != O_RDONLY)
 		open->mode |= FMODE_WRITE;
-	open->flags = le32_to_cpu(opened->flags);
 	spin_lock(&qi->lock);
 	list_add(&open->inode_link, &qi->opens);
 	spin_unlock(&qi->lock);
@@ -245,9 +268,10 @@ static void open_body(struct inode *inode, struct file *file,
 
 	*body = (struct qtfs_wire_open){
 		.node  = cpu_to_le64(qtfs_i(inode)->node),
-		.flags = cpu_to_le32(qtfs_open_flags_encode(flags) |
-				     QTFS_OPEN_PLAIN),
+		.flags = cpu_to_le32(qtfs_open_flags_encode(flags)),
 	};
+	if (!S_ISFIFO(inode->i_mode))
+		body->flags |= cpu_to_le32(QTFS_OPEN_PLAIN);
 }
 
 static int open_call(struct inode *inode, struct file *file)
@@ -263,6 +287,8 @@ static int open_call(struct inode *inode, struct file *file)
 		.out	 = { &rep, sizeof(rep) },
 		.out_min = sizeof(rep),
 		.cred	 = file->f_cred,
+		/* For the FIFO's other end. */
+		.may_park = S_ISFIFO(inode->i_mode),
 	};
 	/* Somebody may have put another file in its place a moment ago. */
 	bool by_name = !IS_ROOT(dentry) && S_ISREG(inode->i_mode) &&
@@ -308,6 +334,8 @@ int qtfs_open(struct inode *inode, struct file *file)
 		err = open_call(inode, file);
 	if (err)
 		return err;
+	if (qtfs_open_of(file)->poll)
+		replace_fops(file, &qtfs_stream_operations);
 	if (qtfs_open_of(file)->flags & QTFS_OPENED_STREAM)
 		return stream_open(inode, file);
 	if (qtfs_open_of(file)->flags & QTFS_OPENED_NOSEEK)
@@ -344,12 +372,34 @@ static void open_release_sync(struct inode *inode, struct qtfs_open *open)
 		qtfs_inode_update(inode, &attr, clock, false);
 }
 
+/*
+ * Who has the other end of a FIFO finds this one closed as soon as close(2)
+ * returns. Who exits does not wait for that: not even SIGKILL would end it.
+ */
+static void open_release_fifo(struct inode *inode, struct qtfs_open *open)
+{
+	struct qtfs_session *session = open->session;
+
+	/* A request that outlives its caller has it still: the last one ends it. */
+	if (!qtfs_session_alive(session) || refcount_read(&open->ref) != 1)
+		return;
+	if (!(current->flags & (PF_EXITING | PF_KTHREAD)))
+		open_release_sync(inode, open);
+	if (READ_ONCE(open->released))
+		return;
+	qtfs_release_now(session, open->release.open);
+	qtfs_chan_hurry(session->chan);
+	WRITE_ONCE(open->released, true);
+}
+
 int qtfs_release(struct inode *inode, struct file *file)
 {
 	struct qtfs_open *open = qtfs_open_of(file);
 	bool write = (open->mode & FMODE_WRITE) && S_ISREG(inode->i_mode);
 
 	file->private_data = NULL;
+	if (open->poll)
+		qtfs_poll_forget(open);
 	if (S_ISDIR(inode->i_mode))
 		qtfs_dir_close(open);
 	if (write && !qtfs_dying())	/* stored through a mapping */
@@ -360,6 +410,8 @@ int qtfs_release(struct inode *inode, struct file *file)
 	    qtfs_session_alive(open->session) &&
 	    !qtfs_session_stalled(open->session) && open_wait_unused(open))
 		open_release_sync(inode, open);
+	if (S_ISFIFO(inode->i_mode))
+		open_release_fifo(inode, open);
 	qtfs_open_put(open);
 	return 0;
 }
@@ -414,31 +466,38 @@ static int qtfs_fsync(struct file *file, loff_t start, loff_t end,
 	return wb ?: err;
 }
 
-/* One READ of up to @count bytes, into @to: bytes read or an error. */
-static ssize_t read_once(struct qtfs_open *open, loff_t pos, size_t count,
-			 struct iov_iter *to)
+ssize_t qtfs_read_once(struct qtfs_open *open, loff_t pos, size_t count,
+		       struct iov_iter *to, u32 flags)
 {
 	struct qtfs_wire_read body = {
 		.open	= cpu_to_le64(open->release.open),
 		.offset	= cpu_to_le64(pos),
 		.count	= cpu_to_le32(count),
+		.flags	= cpu_to_le32(flags),
 	};
-	struct qtfs_wire_read_rep rep;
+	struct {
+		struct qtfs_wire_read_rep rep;
+		struct qtfs_wire_level level;
+	} out;
 	struct qtfs_args args = {
 		.op	  = QTFS_OP_READ,
 		.nr_in	  = 1,
 		.in[0]	  = { &body, sizeof(body) },
-		.out	  = { &rep, sizeof(rep) },
-		.out_min  = sizeof(rep),
+		.out	  = { &out, sizeof(out) },
+		.out_min  = sizeof(out.rep),
 		.data_max = count,
 		.cred	  = open->cred,
+		.open	  = open->poll ? open : NULL,
+		.may_park = open->poll,
 	};
 	ssize_t n;
 	int err;
 
 	err = qtfs_call(open->session, &args);
-	if (!err && le32_to_cpu(rep.count) != args.data_len)
+	if (!err && le32_to_cpu(out.rep.count) != args.data_len)
 		err = -EPROTO;
+	if (!err && open->poll && args.out_len >= sizeof(out))
+		qtfs_poll_level(open, &out.level, args.data_len < count);
 	n = err;
 	if (!err && args.data_len) {
 		n = copy_to_iter(args.data, args.data_len, to);
@@ -459,7 +518,7 @@ static ssize_t direct_read(struct kiocb *iocb, struct iov_iter *to)
 	while (iov_iter_count(to)) {
 		size_t count = min_t(size_t, iov_iter_count(to), max);
 
-		n = read_once(open, iocb->ki_pos, count, to);
+		n = qtfs_read_once(open, iocb->ki_pos, count, to, 0);
 		if (n <= 0)
 			break;
 		iocb->ki_pos += n;
@@ -481,8 +540,8 @@ static ssize_t qtfs_direct_read_iter(struct kiocb *iocb, struct iov_iter *to)
 		return 0;
 	if (iocb->ki_flags & IOCB_NOWAIT)
 		return -EAGAIN;
-	n = read_once(open, iocb->ki_pos,
-		      min_t(size_t, iov_iter_count(to), max), to);
+	n = qtfs_read_once(open, iocb->ki_pos,
+			   min_t(size_t, iov_iter_count(to), max), to, 0);
 	if (n > 0)
 		iocb->ki_pos += n;
 	return n;
@@ -580,12 +639,8 @@ static void write_done(struct kiocb *iocb, size_t n,
 	spin_unlock(&qi->lock);
 }
 
-/*
- * One WRITE of up to @count bytes of @from at iocb's position, which moves:
- * bytes written or an error.
- */
-static ssize_t write_once(struct kiocb *iocb, size_t count,
-			  struct iov_iter *from)
+ssize_t qtfs_write_once(struct kiocb *iocb, size_t count,
+			struct iov_iter *from, u32 flags)
 {
 	struct inode *inode = file_inode(iocb->ki_filp);
 	struct qtfs_open *open = qtfs_open_of(iocb->ki_filp);
@@ -593,16 +648,21 @@ static ssize_t write_once(struct kiocb *iocb, size_t count,
 		.open	= cpu_to_le64(open->release.open),
 		.offset	= cpu_to_le64(iocb->ki_pos),
 		.count	= cpu_to_le32(count),
-		.flags	= cpu_to_le32(write_flags(iocb)),
+		.flags	= cpu_to_le32(write_flags(iocb) | flags),
 	};
-	struct qtfs_wire_write_rep rep;
+	struct {
+		struct qtfs_wire_write_rep rep;
+		struct qtfs_wire_level level;
+	} out;
 	struct qtfs_args args = {
-		.op	 = QTFS_OP_WRITE,
-		.nr_in	 = 1,
-		.in[0]	 = { &body, sizeof(body) },
-		.out	 = { &rep, sizeof(rep) },
-		.out_min = sizeof(rep),
-		.cred	 = open->cred,
+		.op	  = QTFS_OP_WRITE,
+		.nr_in	  = 1,
+		.in[0]	  = { &body, sizeof(body) },
+		.out	  = { &out, sizeof(out) },
+		.out_min  = sizeof(out.rep),
+		.cred	  = open->cred,
+		.open	  = open->poll ? open : NULL,
+		.may_park = open->poll,
 	};
 	void *copy = kvmalloc(count, GFP_KERNEL);
 	ssize_t n;
@@ -622,14 +682,16 @@ static ssize_t write_once(struct kiocb *iocb, size_t count,
 		set_bit(QTFS_INODE_STALE_DATA, &qtfs_i(inode)->state);
 	if (err)
 		return err;
-	n = le32_to_cpu(rep.count);
-	end = le64_to_cpu(rep.offset);
+	if (open->poll && args.out_len >= sizeof(out))
+		qtfs_poll_level(open, &out.level, false);
+	n = le32_to_cpu(out.rep.count);
+	end = le64_to_cpu(out.rep.offset);
 	if (n > count || end < n || end > MAX_LFS_FILESIZE)
 		return -EPROTO;
 	iov_iter_revert(from, count - n);
 	iocb->ki_pos = iocb->ki_flags & IOCB_APPEND ? end : iocb->ki_pos + n;
-	if (n && !qtfs_is_synthetic(inode))
-		write_done(iocb, n, &rep);
+	if (n && S_ISREG(inode->i_mode) && !qtfs_is_synthetic(inode))
+		write_done(iocb, n, &out.rep);
 	return n;
 }
 
@@ -641,7 +703,8 @@ static ssize_t qtfs_direct_write_iter(struct kiocb *iocb,
 
 	if (iocb->ki_flags & IOCB_NOWAIT)
 		return -EAGAIN;
-	return write_once(iocb, min_t(size_t, iov_iter_count(from), max), from);
+	return qtfs_write_once(iocb, min_t(size_t, iov_iter_count(from), max),
+			       from, 0);
 }
 
 /* O_APPEND and O_DIRECT: written through, the range's cached pages dropped. */
@@ -658,7 +721,7 @@ ssize_t qtfs_write_through(struct kiocb *iocb, struct iov_iter *from)
 	while (iov_iter_count(from)) {
 		size_t count = min_t(size_t, iov_iter_count(from), max);
 
-		n = write_once(iocb, count, from);
+		n = qtfs_write_once(iocb, count, from, 0);
 		if (n <= 0)
 			break;
 		done += n;
@@ -716,7 +779,7 @@ static loff_t qtfs_llseek(struct file *file, loff_t offset, int whence)
 }
 
 /* Synthetic files have no size; their offsets are the server file's affair. */
-static loff_t qtfs_direct_llseek(struct file *file, loff_t offset, int whence)
+loff_t qtfs_direct_llseek(struct file *file, loff_t offset, int whence)
 {
 	if (whence == SEEK_END)
 		return -EINVAL;

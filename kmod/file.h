@@ -12,6 +12,7 @@
 #include "codec.h"
 #include "reap.h"
 
+struct qtfs_poll;
 struct qtfs_session;
 
 /**
@@ -22,6 +23,7 @@ struct qtfs_session;
  * @cred: the opener's; reads and writes act as this one
  * @mode: FMODE_READ, FMODE_WRITE
  * @flags: QTFS_OPENED_*
+ * @poll: whether it is ready, where that can be asked; see poll.h. Or NULL
  * @inode_link: in qtfs_inode.opens, under its lock
  * @released: the engine has closed it already
  * @lingers: its file is closed; it stays until the pages are written
@@ -41,6 +43,7 @@ struct qtfs_open {
 	const struct cred *cred;
 	fmode_t mode;
 	u32 flags;
+	struct qtfs_poll *poll;
 	struct list_head inode_link;
 	bool released;
 	bool lingers;
@@ -108,6 +111,18 @@ static inline bool qtfs_dying(void)
 /* ->open and ->release of files and directories. */
 int qtfs_open(struct inode *inode, struct file *file);
 int qtfs_release(struct inode *inode, struct file *file);
+
+/*
+ * One READ of up to @count bytes, into @to, and one WRITE of up to @count bytes
+ * of @from at iocb's position, which moves: bytes or an error. @flags:
+ * QTFS_READ_*, QTFS_WRITE_*. Where the file can be waited for, a signal ends
+ * the wait.
+ */
+ssize_t qtfs_read_once(struct qtfs_open *open, loff_t pos, size_t count,
+		       struct iov_iter *to, u32 flags);
+ssize_t qtfs_write_once(struct kiocb *iocb, size_t count,
+			struct iov_iter *from, u32 flags);
+loff_t qtfs_direct_llseek(struct file *file, loff_t offset, int whence);
 
 /* FSYNC at the engine; pages must be there already. */
 int qtfs_fsync_call(struct qtfs_open *open, bool datasync);

@@ -164,6 +164,8 @@ static void inode_set_ops(struct inode *inode, const struct qtfs_attr *attr)
 	default:
 		inode->i_op = &qtfs_special_inode_operations;
 		init_special_inode(inode, inode->i_mode, attr->rdev);
+		if (S_ISFIFO(inode->i_mode))
+			inode->i_fop = &qtfs_direct_operations;
 		break;
 	}
 }

@@ -188,6 +188,7 @@ extern const struct dentry_operations qtfs_dentry_operations;
 extern const struct file_operations qtfs_dir_operations;
 extern const struct file_operations qtfs_file_operations;
 extern const struct file_operations qtfs_direct_operations;
+extern const struct file_operations qtfs_stream_operations;
 extern const struct address_space_operations qtfs_aops;
 
 /* writeback.c */

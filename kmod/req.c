@@ -291,6 +291,7 @@ static int req_wait(struct qtfs_session *session, struct qtfs_req *req)
 		return err;
 	req->deaf = true;
 	qtfs_req_cancel(session, req->tag);
+	qtfs_chan_hurry(session->chan);
 	err = qtfs_chan_wait(session->chan, req, timeout);
 	if (!err && req->err == -EINTR)
 		req->err = -ERESTARTSYS;
@@ -318,6 +319,8 @@ int qtfs_call(struct qtfs_session *session, struct qtfs_args *args)
 	if (err) {
 		if (!args->session_op)	/* else there may be no session yet */
 			qtfs_req_cancel(session, tag);
+		if (args->may_park)	/* others may want what it waited for */
+			qtfs_chan_hurry(session->chan);
 		/* One that only lost patience may yet have it, whose it is. */
 		if (args->owned ||
 		    (err == -ETIMEDOUT && args->op == QTFS_OP_LOCK)) {

@@ -151,9 +151,10 @@ static int rx_check(struct qtfs_chan *chan)
 		return rx_check_reply(chan, body, len);
 	if (flags != QTFS_FRAME_PUSH)
 		return rx_protocol_error(chan, "neither reply nor push");
-	if (body > sizeof(chan->rx.push) || len || hdr->tag || hdr->status)
+	if (body > sizeof(chan->rx.push) || hdr->tag || hdr->status ||
+	    (len && le16_to_cpu(hdr->op) != QTFS_OP_PUSH_UNPARK))
 		return rx_protocol_error(chan, "bad push");
-	chan->rx.payload_left = 0;
+	chan->rx.payload_left = len;	/* aimed when the body tells whose */
 	return 0;
 }
 
@@ -193,29 +194,32 @@ static void rx_finish(struct qtfs_chan *chan, struct qtfs_req *req,
 	qtfs_req_put(req);
 }
 
-/* The result of a request that was parked: its reply's body comes behind. */
-static int rx_unpark(struct qtfs_chan *chan, const void *body, size_t len)
+/*
+ * The result of a request that was parked: its reply's body is in the push's,
+ * its payload comes behind.
+ */
+static int rx_unpark(struct qtfs_chan *chan)
 {
-	const struct qtfs_wire_push_unpark *push = body;
+	const struct qtfs_wire_push_unpark *push = (void *)chan->rx.push;
+	size_t len = le32_to_cpu(chan->rx.hdr.body);
+	size_t payload = chan->rx.payload_left;
 	struct qtfs_req *req;
-	int err = 0;
 
 	if (len < sizeof(*push))
 		return rx_protocol_error(chan, "bad push");
 	req = qtfs_chan_parked(chan, le64_to_cpu(push->park));
 	if (!req)
 		return rx_protocol_error(chan, "result of nothing");
+	chan->rx.req = req;
 	len -= sizeof(*push);
 	if (le16_to_cpu(push->op) != req->op || len > req->reply_max ||
-	    (!push->status && len < req->reply_min))
-		err = rx_protocol_error(chan, "result makes no sense");
-	if (err) {
-		qtfs_req_put(req);
-		return err;
-	}
+	    (!push->status && len < req->reply_min) ||
+	    payload > (push->status ? 0 : req->recv_max))
+		return rx_protocol_error(chan, "result makes no sense");
 	memcpy(req->reply, push + 1, len);
 	req->reply_len = len;
-	rx_finish(chan, req, push->status);
+	req->recv_len = payload;
+	rx_aim(chan, req, payload);
 	return 0;
 }
 
@@ -223,11 +227,14 @@ static int rx_push(struct qtfs_chan *chan)
 {
 	size_t len = le32_to_cpu(chan->rx.hdr.body);
 
-	qtfs_count(chan->stats, QTFS_COUNT_PUSHES);
-	if (le16_to_cpu(chan->rx.hdr.op) == QTFS_OP_PUSH_UNPARK)
-		return rx_unpark(chan, chan->rx.push, len);
-	chan->ops->push(chan, &chan->rx.hdr, chan->rx.push, len);
+	if (chan->ops->push(chan, &chan->rx.hdr, chan->rx.push, len))
+		return rx_protocol_error(chan, "push makes no sense");
 	return 0;
+}
+
+static bool rx_is_push(const struct qtfs_chan *chan)
+{
+	return chan->rx.hdr.flags & cpu_to_le16(QTFS_FRAME_PUSH);
 }
 
 static int rx_park(struct qtfs_chan *chan, struct qtfs_req *req)
@@ -244,13 +251,20 @@ static int rx_park(struct qtfs_chan *chan, struct qtfs_req *req)
 /* The frame is complete. */
 static int rx_deliver(struct qtfs_chan *chan)
 {
+	const struct qtfs_wire_push_unpark *result = (void *)chan->rx.push;
 	struct qtfs_req *req = chan->rx.req;
 
 	qtfs_count(chan->stats, QTFS_COUNT_FRAMES_IN);
 	WRITE_ONCE(chan->stalled, false);
+	if (rx_is_push(chan))
+		qtfs_count(chan->stats, QTFS_COUNT_PUSHES);
 	chan->rx.req = NULL;
 	if (!req)
 		return rx_push(chan);
+	if (rx_is_push(chan)) {
+		rx_finish(chan, req, result->status);
+		return 0;
+	}
 	if (rx_is_parked(&chan->rx.hdr))
 		return rx_park(chan, req);
 	rx_finish(chan, req, chan->rx.hdr.status);
@@ -279,6 +293,9 @@ static int rx_step(struct qtfs_chan *chan)
 		return 0;
 	case RX_BODY:
 		err = rx_part(chan, body, le32_to_cpu(chan->rx.hdr.body));
+		if (!err && rx_is_push(chan) && le16_to_cpu(chan->rx.hdr.op) ==
+						QTFS_OP_PUSH_UNPARK)
+			err = rx_unpark(chan);
 		if (err)
 			return err;
 		chan->rx.stage = RX_PAYLOAD;

@@ -19,6 +19,7 @@
 #include "chan.h"
 #include "compat/compat.h"
 #include "log.h"
+#include "poll.h"
 #include "reap.h"
 #include "req.h"
 #include "session.h"
@@ -214,12 +215,18 @@ static int greeting_session(struct greeting *g)
 	return err;
 }
 
-static void session_push(struct qtfs_chan *chan,
-			 const struct qtfs_wire_rep *hdr, const void *body,
-			 size_t len)
+static int session_push(struct qtfs_chan *chan,
+			const struct qtfs_wire_rep *hdr, const void *body,
+			size_t len)
 {
+	struct qtfs_session *session = chan->owner;
+
+	if (le16_to_cpu(hdr->op) == QTFS_OP_PUSH_POLL &&
+	    (session->features & QTFS_FEATURE_POLL))
+		return qtfs_poll_push(session, body, len);
 	/* No other feature that pushes was asked for in the greeting. */
 	qtfs_debug("ignored push %u\n", le16_to_cpu(hdr->op));
+	return 0;
 }
 
 static void session_expired(struct qtfs_chan *chan, u64 tag)
@@ -360,6 +367,8 @@ static struct qtfs_session *session_new(const struct qtfs_session_params *p)
 	session->to = p->to;
 	qtfs_creds_init(&session->creds);
 	qtfs_reap_init(session);
+	spin_lock_init(&session->poll_lock);
+	hash_init(session->polled);
 	session->source = kstrdup(p->source, GFP_KERNEL);
 	session->path = kstrdup(p->path, GFP_KERNEL);
 	session->stats = alloc_percpu(struct qtfs_stats);
@@ -403,6 +412,7 @@ void qtfs_session_close(struct qtfs_session *session)
 void qtfs_session_abort(struct qtfs_session *session)
 {
 	qtfs_chan_abort(session->chan, -EIO);
+	qtfs_poll_abort(session);
 }
 
 bool qtfs_session_is_local(const struct qtfs_session *session)

@@ -3,9 +3,11 @@
 #ifndef QTFS_SESSION_H
 #define QTFS_SESSION_H
 
+#include <linux/hashtable.h>
 #include <linux/list.h>
 #include <linux/refcount.h>
 #include <linux/siphash.h>
+#include <linux/spinlock.h>
 #include <linux/workqueue.h>
 #include <qtfs/wire.h>
 
@@ -44,7 +46,8 @@ struct qtfs_session_params {
 };
 
 /* What we know how to use. */
-#define QTFS_SESSION_FEATURES (QTFS_FEATURE_LOCKS | QTFS_FEATURE_PARK)
+#define QTFS_SESSION_FEATURES (QTFS_FEATURE_LOCKS | QTFS_FEATURE_PARK | \
+			       QTFS_FEATURE_POLL)
 
 /* What eviction leaves behind for FORGET; allocated with its inode. */
 struct qtfs_forget {
@@ -68,6 +71,8 @@ struct qtfs_forget {
  * @orphans: requests for locks whose callers were killed, and which may still
  *	have to be given back
  * @patience: soft mounts: how long a call may take, in jiffies; 0: any time
+ * @poll_lock: protects @polled and what is in it; taken when receiving
+ * @polled: struct qtfs_poll of opens whose readiness was asked for, by their ids
  * @lease_ms: how long the engine remembers a silent client
  * @io_max: longest payload
  * @forgets: struct qtfs_forget, protected by @reap_lock
@@ -96,6 +101,8 @@ struct qtfs_session {
 	siphash_key_t owner_key;
 	atomic_t orphans;
 	long patience;
+	spinlock_t poll_lock;
+	DECLARE_HASHTABLE(polled, 8);
 	u32 lease_ms;
 	u32 io_max;
 

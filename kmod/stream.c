@@ -1,0 +1,123 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * Step 1 of the request path for files that may have to be waited for: FIFOs,
+ * and synthetic files that can be polled. What is read and written is the
+ * server's at once; a wait for it holds no tag, and any signal ends it.
+ */
+#include <linux/sched/signal.h>
+#include <linux/uaccess.h>
+
+#include <asm/ioctls.h>
+
+#include "file.h"
+#include "inode.h"
+#include "lock.h"
+#include "poll.h"
+#include "req.h"
+
+/* Most bytes of a READ that may wait: a buffer is set aside for as long. */
+#define STREAM_READ_MAX 65536
+
+static bool stream_nowait(const struct kiocb *iocb)
+{
+	return iocb->ki_filp->f_flags & O_NONBLOCK;
+}
+
+static ssize_t qtfs_stream_read_iter(struct kiocb *iocb, struct iov_iter *to)
+{
+	struct inode *inode = file_inode(iocb->ki_filp);
+	size_t count = min_t(size_t, iov_iter_count(to),
+			     qtfs_fs(inode->i_sb)->opts.rsize);
+	ssize_t n;
+
+	if (!count)
+		return 0;
+	if (iocb->ki_flags & IOCB_NOWAIT)
+		return -EAGAIN;
+	if (S_ISFIFO(inode->i_mode))
+		count = min_t(size_t, count, STREAM_READ_MAX);
+	/* What cannot be handed over would be lost. */
+	if (fault_in_iov_iter_writeable(to, count) == count)
+		return -EFAULT;
+	n = qtfs_read_once(qtfs_open_of(iocb->ki_filp), iocb->ki_pos, count, to,
+			   stream_nowait(iocb) ? QTFS_READ_NOWAIT : 0);
+	if (n > 0)
+		iocb->ki_pos += n;
+	return n;
+}
+
+/* Into a FIFO goes all of it, if need be in parts, as with write(2) locally. */
+static ssize_t qtfs_stream_write_iter(struct kiocb *iocb, struct iov_iter *from)
+{
+	struct inode *inode = file_inode(iocb->ki_filp);
+	u32 max = qtfs_fs(inode->i_sb)->opts.wsize;
+	bool fifo = S_ISFIFO(inode->i_mode);
+	ssize_t done = 0, n = 0;
+	size_t count;
+
+	if (iocb->ki_flags & IOCB_NOWAIT)
+		return -EAGAIN;
+	if (fifo && !iov_iter_count(from))
+		return 0;
+	do {
+		count = min_t(size_t, iov_iter_count(from), max);
+		n = qtfs_write_once(iocb, count, from,
+				    stream_nowait(iocb) ? QTFS_WRITE_NOWAIT : 0);
+		if (n > 0)
+			done += n;
+	} while (fifo && n == count && iov_iter_count(from));
+	if (fifo && n == -EPIPE)
+		send_sig(SIGPIPE, current, 0);
+	return done ?: n;
+}
+
+static int stream_readable(struct file *file, int __user *to)
+{
+	struct qtfs_open *open = qtfs_open_of(file);
+	struct qtfs_wire_ioctl body = {
+		.open = cpu_to_le64(open->release.open),
+		.cmd  = cpu_to_le32(QTFS_IOCTL_READABLE),
+	};
+	struct qtfs_wire_ioctl_rep rep;
+	struct qtfs_args args = {
+		.op	 = QTFS_OP_IOCTL,
+		.nr_in	 = 1,
+		.in[0]	 = { &body, sizeof(body) },
+		.out	 = { &rep, sizeof(rep) },
+		.out_min = sizeof(rep),
+		.cred	 = open->cred,
+	};
+	int err;
+
+	err = qtfs_call(open->session, &args);
+	if (err)
+		return err;
+	if (le64_to_cpu(rep.result) > INT_MAX)
+		return -EPROTO;
+	return put_user((int)le64_to_cpu(rep.result), to);
+}
+
+static long qtfs_stream_ioctl(struct file *file, unsigned int cmd,
+			      unsigned long arg)
+{
+	if (cmd == FIONREAD && S_ISFIFO(file_inode(file)->i_mode))
+		return stream_readable(file, (int __user *)arg);
+	return -ENOTTY;
+}
+
+/* The rest take qtfs_direct_operations; which it is, is known at the open. */
+const struct file_operations qtfs_stream_operations = {
+	.open		= qtfs_open,
+	.release	= qtfs_release,
+	.llseek		= qtfs_direct_llseek,
+	.read_iter	= qtfs_stream_read_iter,
+	.write_iter	= qtfs_stream_write_iter,
+	.poll		= qtfs_poll,
+	.unlocked_ioctl	= qtfs_stream_ioctl,
+	.compat_ioctl	= compat_ptr_ioctl,
+	.lock		= qtfs_lock,
+	.flock		= qtfs_flock,
+	.setlease	= simple_nosetlease,
+	.splice_read	= copy_splice_read,
+	.splice_write	= iter_file_splice_write,
+};
