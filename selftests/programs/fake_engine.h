@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /*
  * An engine of one connection and a made-up tree: a root (node 1) with "file"
- * (2, five bytes), "dir" (3) and "link" (4). Before a frame leaves, a test may
- * spoil it.
+ * (2, five bytes), "dir" (3), "link" (4) and "fifo" (5). Before a frame leaves, a
+ * test may spoil it.
  */
 #ifndef QTFS_SELFTEST_FAKE_ENGINE_H
 #define QTFS_SELFTEST_FAKE_ENGINE_H
@@ -61,6 +61,7 @@ static void put_attr(struct qtfs_wire_attr *attr, unsigned int node)
 {
 	static const unsigned int types[] = {
 		0, QTFS_TYPE_DIR, QTFS_TYPE_REG, QTFS_TYPE_DIR, QTFS_TYPE_LNK,
+		QTFS_TYPE_FIFO,
 	};
 
 	memset(attr, 0, sizeof(*attr));
@@ -76,7 +77,7 @@ static void put_attr(struct qtfs_wire_attr *attr, unsigned int node)
 
 static int node_of(const char *name, size_t len)
 {
-	static const char *const names[] = { "file", "dir", "link" };
+	static const char *const names[] = { "file", "dir", "link", "fifo" };
 	unsigned int i;
 
 	for (i = 0; i < ARRAY_LEN(names); i++)
@@ -123,7 +124,8 @@ static int answer_hello(void)
 	rep->io_max = htole32(1 << 20);
 	rep->inflight = htole32(64);
 	rep->auth = htole32(QTFS_AUTH_NONE);
-	rep->features = htole64(QTFS_FEATURE_LOCKS | QTFS_FEATURE_PARK);
+	rep->features = htole64(QTFS_FEATURE_LOCKS | QTFS_FEATURE_PARK |
+				QTFS_FEATURE_POLL);
 	return 0;
 }
 
@@ -179,6 +181,7 @@ static int answer(unsigned int op, const void *body)
 {
 	const struct qtfs_wire_lookup *lookup = body;
 	const struct qtfs_wire_node *node = body;
+	static unsigned int last;	/* that was looked up */
 	unsigned int n;
 
 	switch (op) {
@@ -198,6 +201,7 @@ static int answer(unsigned int op, const void *body)
 		if (!n)
 			return QTFS_ENOENT;
 		put_entry(n);
+		last = n;
 		return 0;
 	case QTFS_OP_GETATTR:
 	case QTFS_OP_SETATTR:
@@ -212,11 +216,21 @@ static int answer(unsigned int op, const void *body)
 		return 0;
 	}
 	case QTFS_OP_OPEN: {
-		struct qtfs_wire_opened *rep = add(sizeof(*rep));
-		unsigned long long id = le64toh(node->node);
+		const struct qtfs_wire_open *open = body;
+		unsigned long long id = le64toh(open->node);
+		struct qtfs_wire_opened *rep;
 
+		if (id == QTFS_PREV)
+			id = last;
+		if (id == 5 && (le32toh(open->flags) & QTFS_OPEN_PLAIN))
+			return QTFS_EOPNOTSUPP;
+		rep = add(sizeof(*rep));
 		rep->open = htole64(77);
-		put_attr(&rep->attr, id == QTFS_PREV ? 2 : id);
+		if (id == 5)
+			rep->flags = htole32(QTFS_OPENED_POLLABLE |
+					     QTFS_OPENED_STREAM |
+					     QTFS_OPENED_NOSEEK);
+		put_attr(&rep->attr, id);
 		return 0;
 	}
 	case QTFS_OP_GETFLAGS:
@@ -236,6 +250,17 @@ static int answer(unsigned int op, const void *body)
 		rep->length = ((const struct qtfs_wire_copy *)body)->length;
 		return 0;
 	}
+	case QTFS_OP_POLL: {
+		struct qtfs_wire_poll *rep = add(sizeof(*rep));
+
+		rep->open = htole64(77);
+		rep->generation = htole64(1);
+		rep->mask = htole32(QTFS_POLL_IN);
+		return 0;
+	}
+	case QTFS_OP_IOCTL:
+		add(sizeof(struct qtfs_wire_ioctl_rep));
+		return 0;
 	case QTFS_OP_READ:
 		return answer_read(le64toh(((struct qtfs_wire_read *)body)->offset));
 	case QTFS_OP_READDIR:

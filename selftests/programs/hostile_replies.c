@@ -7,6 +7,7 @@
 #include <linux/fiemap.h>
 #include <linux/fs.h>
 #include <sys/ioctl.h>
+#include <poll.h>
 #include <sys/statfs.h>
 
 #include "fake_engine.h"
@@ -145,7 +146,7 @@ static void pushes(struct reply *r)
 
 	for (i = 0; i < 100; i++) {
 		op = QTFS_OP_PUSH_INVAL + i % 9;
-		if (op != QTFS_OP_PUSH_UNPARK)
+		if (op != QTFS_OP_PUSH_UNPARK && op != QTFS_OP_PUSH_POLL)
 			push(r, op, 8 * (i % 5));
 	}
 }
@@ -174,7 +175,7 @@ static void unpark(struct reply *r, unsigned long long number, unsigned int op)
 		.op = htole16(op),
 	};
 
-	memmove(r->bytes + sizeof(head), r->bytes, r->body);
+	memmove(r->bytes + sizeof(head), r->bytes, r->body + r->payload);
 	memcpy(r->bytes, &head, sizeof(head));
 	r->body += sizeof(head);
 	r->hdr.op = htole16(QTFS_OP_PUSH_UNPARK);
@@ -197,6 +198,51 @@ static void result_of_another_op(struct reply *r) { park(r, 5, 8); unpark(r, 5, 
 static void result_short(struct reply *r)	{ parked(r); r->body -= 8; }
 static void result_long(struct reply *r)	{ parked(r); r->body += 416; }
 static void result_with_tag(struct reply *r)	{ park(r, 5, 8); unpark(r, 5, QTFS_OP_LOCK); r->hdr.tag = htole64(7); }
+
+static void parked_read(struct reply *r)	{ park(r, 5, 8); unpark(r, 5, QTFS_OP_READ); }
+static void result_with_payload(struct reply *r) { parked(r); r->payload += 64; }
+static void result_payload_large(struct reply *r) { parked_read(r); r->payload = 200 << 10; }
+static void failed_with_payload(struct reply *r)
+{
+	parked_read(r);
+	((struct qtfs_wire_push_unpark *)r->bytes)->status = htole32(5);
+	r->body = sizeof(struct qtfs_wire_push_unpark);
+}
+
+/* That an open is ready. */
+static void push_poll(struct reply *r, unsigned int open, unsigned int mask, size_t len)
+{
+	struct qtfs_wire_push_poll body = {
+		.open = htole64(open),
+		.generation = htole64(-1ull),
+		.mask = htole32(mask),
+	};
+	size_t at = r->before_len + sizeof(struct qtfs_wire_rep);
+
+	push(r, QTFS_OP_PUSH_POLL, len);
+	memcpy(r->before + at, &body, len < sizeof(body) ? len : sizeof(body));
+}
+
+static void ready_nothing(struct reply *r)	{ push_poll(r, 99, QTFS_POLL_IN, 24); }
+static void ready_early(struct reply *r)	{ push_poll(r, 77, QTFS_POLL_ALL, 24); }
+static void ready_for_nothing(struct reply *r)	{ push_poll(r, 77, 0, 24); }
+static void ready_odd(struct reply *r)		{ push_poll(r, 77, 0x40, 24); }
+static void ready_short(struct reply *r)	{ push_poll(r, 77, QTFS_POLL_IN, 16); }
+static void ready_long(struct reply *r)		{ push_poll(r, 77, QTFS_POLL_IN, 32); }
+static void push_with_payload(struct reply *r)	{ ready_nothing(r); ((struct qtfs_wire_rep *)r->before)->len = htole32(48 + 24 + 8); r->before_len += 8; }
+
+static void ready_flood(struct reply *r)
+{
+	int i;
+
+	for (i = 0; i < 200; i++)
+		push_poll(r, 70 + i % 10, QTFS_POLL_ALL, 24);
+}
+
+static void level_odd(struct reply *r)
+{
+	((struct qtfs_wire_poll *)r->bytes)->mask = htole32(0xffffffff);
+}
 
 static void push_large(struct reply *r)		{ push(r, QTFS_OP_PUSH_EVENT, 16384); }
 static void push_beyond(struct reply *r)	{ push(r, QTFS_OP_PUSH_EVENT, 16392); }
@@ -303,6 +349,40 @@ static int do_test_lock(void)
 	int fd = open("file", O_RDONLY);
 
 	return fd < 0 ? errno : errno_of(fcntl(fd, F_GETLK, &fl));
+}
+
+static int fifo(void)
+{
+	return open("fifo", O_RDONLY | O_NONBLOCK);
+}
+
+static int do_poll(void)
+{
+	struct pollfd p = { fifo(), POLLPRI, 0 };
+
+	if (p.fd < 0 || poll(&p, 1, 200) < 0)
+		return errno;
+	return p.revents & POLLERR ? EIO : 0;
+}
+
+/* Asks, reads, and asks again. */
+static int do_poll_read(void)
+{
+	struct pollfd p = { fifo(), POLLIN, 0 };
+	char buf[100];
+
+	if (p.fd < 0 || poll(&p, 1, 200) < 0 || read(p.fd, buf, sizeof(buf)) < 0)
+		return errno;
+	return poll(&p, 1, 200) < 0 ? errno : 0;
+}
+
+static int do_read_fifo(void)
+{
+	char buf[100];
+	int fd = fifo(), n;
+
+	n = fd < 0 ? -1 : read(fd, buf, sizeof(buf));
+	return n < 0 ? errno : n == 5 && !memcmp(buf, "hello", 5) ? 0 : EBADMSG;
 }
 
 static int do_statfs(void)
@@ -434,6 +514,22 @@ EVIL(result_with_tag, LOCK, do_lock, DEAD);
 EVIL(nanoseconds, LOCK, do_lock, EPROTO);
 EVIL(now_a_dir, LOCK, do_lock, ESTALE);
 EVIL(lock_backwards, GETLOCK, do_test_lock, EPROTO);
+EVIL(nothing, READ, do_read_fifo, 0);
+EVIL(parked_read, READ, do_read_fifo, 0);
+EVIL(result_with_payload, LOCK, do_lock, DEAD);
+EVIL(result_payload_large, READ, do_read_fifo, DEAD);
+EVIL(failed_with_payload, READ, do_read_fifo, DEAD);
+EVIL(push_with_payload, STATFS, do_statfs, DEAD);
+EVIL(nothing, POLL, do_poll, 0);
+EVIL(ready_nothing, STATFS, do_statfs, 0);
+EVIL(ready_early, POLL, do_poll_read, 0);
+EVIL(ready_flood, POLL, do_poll_read, 0);
+EVIL(ready_for_nothing, POLL, do_poll, DEAD);
+EVIL(ready_odd, POLL, do_poll, DEAD);
+EVIL(ready_short, POLL, do_poll, DEAD);
+EVIL(ready_long, POLL, do_poll, DEAD);
+EVIL(level_odd, POLL, do_poll_read, 0);
+EVIL(body_short, POLL, do_poll, DEAD);
 EVIL(restart_status, STATFS, do_statfs, EIO);
 
 EVIL(odd_type, LOOKUP, do_stat, EPROTO);
