@@ -529,24 +529,6 @@ static ssize_t direct_read(struct kiocb *iocb, struct iov_iter *to)
 	return done ?: n;
 }
 
-/* Synthetic files: one read is one read, with its own boundaries. */
-static ssize_t qtfs_direct_read_iter(struct kiocb *iocb, struct iov_iter *to)
-{
-	struct qtfs_open *open = qtfs_open_of(iocb->ki_filp);
-	u32 max = qtfs_fs(file_inode(iocb->ki_filp)->i_sb)->opts.rsize;
-	ssize_t n;
-
-	if (!iov_iter_count(to))
-		return 0;
-	if (iocb->ki_flags & IOCB_NOWAIT)
-		return -EAGAIN;
-	n = qtfs_read_once(open, iocb->ki_pos,
-			   min_t(size_t, iov_iter_count(to), max), to, 0);
-	if (n > 0)
-		iocb->ki_pos += n;
-	return n;
-}
-
 /*
  * A reader that keeps the file open sees what others append, in time. While
  * there is dirty data, ours is what counts.
@@ -695,18 +677,6 @@ ssize_t qtfs_write_once(struct kiocb *iocb, size_t count,
 	return n;
 }
 
-/* Synthetic files: one write is one write, boundaries and errors the server's. */
-static ssize_t qtfs_direct_write_iter(struct kiocb *iocb,
-				      struct iov_iter *from)
-{
-	u32 max = qtfs_fs(file_inode(iocb->ki_filp)->i_sb)->opts.wsize;
-
-	if (iocb->ki_flags & IOCB_NOWAIT)
-		return -EAGAIN;
-	return qtfs_write_once(iocb, min_t(size_t, iov_iter_count(from), max),
-			       from, 0);
-}
-
 /* O_APPEND and O_DIRECT: written through, the range's cached pages dropped. */
 ssize_t qtfs_write_through(struct kiocb *iocb, struct iov_iter *from)
 {
@@ -778,14 +748,6 @@ static loff_t qtfs_llseek(struct file *file, loff_t offset, int whence)
 	return generic_file_llseek(file, offset, whence);
 }
 
-/* Synthetic files have no size; their offsets are the server file's affair. */
-loff_t qtfs_direct_llseek(struct file *file, loff_t offset, int whence)
-{
-	if (whence == SEEK_END)
-		return -EINVAL;
-	return no_seek_end_llseek(file, offset, whence);
-}
-
 const struct file_operations qtfs_file_operations = {
 	.open		= qtfs_open,
 	.release	= qtfs_release,
@@ -804,18 +766,5 @@ const struct file_operations qtfs_file_operations = {
 	.flock		= qtfs_flock,
 	.setlease	= simple_nosetlease,
 	.splice_read	= qtfs_splice_read,
-	.splice_write	= iter_file_splice_write,
-};
-
-const struct file_operations qtfs_direct_operations = {
-	.open		= qtfs_open,
-	.release	= qtfs_release,
-	.llseek		= qtfs_direct_llseek,
-	.read_iter	= qtfs_direct_read_iter,
-	.write_iter	= qtfs_direct_write_iter,
-	.lock		= qtfs_lock,
-	.flock		= qtfs_flock,
-	.setlease	= simple_nosetlease,
-	.splice_read	= copy_splice_read,
 	.splice_write	= iter_file_splice_write,
 };

@@ -122,7 +122,6 @@ ssize_t qtfs_read_once(struct qtfs_open *open, loff_t pos, size_t count,
 		       struct iov_iter *to, u32 flags);
 ssize_t qtfs_write_once(struct kiocb *iocb, size_t count,
 			struct iov_iter *from, u32 flags);
-loff_t qtfs_direct_llseek(struct file *file, loff_t offset, int whence);
 
 /* FSYNC at the engine; pages must be there already. */
 int qtfs_fsync_call(struct qtfs_open *open, bool datasync);

@@ -177,11 +177,31 @@ static int answer_fiemap(void)
 	return 0;
 }
 
+static unsigned int last;	/* node that was looked up */
+
+static int answer_open(const struct qtfs_wire_open *open)
+{
+	unsigned long long id = le64toh(open->node);
+	struct qtfs_wire_opened *rep;
+
+	if (id == QTFS_PREV)
+		id = last;
+	if (id == 5 && (le32toh(open->flags) & QTFS_OPEN_PLAIN))
+		return QTFS_EOPNOTSUPP;
+	rep = add(sizeof(*rep));
+	rep->open = htole64(77);
+	if (id == 5)
+		rep->flags = htole32(QTFS_OPENED_POLLABLE |
+				     QTFS_OPENED_STREAM |
+				     QTFS_OPENED_NOSEEK);
+	put_attr(&rep->attr, id);
+	return 0;
+}
+
 static int answer(unsigned int op, const void *body)
 {
 	const struct qtfs_wire_lookup *lookup = body;
 	const struct qtfs_wire_node *node = body;
-	static unsigned int last;	/* that was looked up */
 	unsigned int n;
 
 	switch (op) {
@@ -215,24 +235,8 @@ static int answer(unsigned int op, const void *body)
 		put_attr(&rep->attr, le64toh(node->node));
 		return 0;
 	}
-	case QTFS_OP_OPEN: {
-		const struct qtfs_wire_open *open = body;
-		unsigned long long id = le64toh(open->node);
-		struct qtfs_wire_opened *rep;
-
-		if (id == QTFS_PREV)
-			id = last;
-		if (id == 5 && (le32toh(open->flags) & QTFS_OPEN_PLAIN))
-			return QTFS_EOPNOTSUPP;
-		rep = add(sizeof(*rep));
-		rep->open = htole64(77);
-		if (id == 5)
-			rep->flags = htole32(QTFS_OPENED_POLLABLE |
-					     QTFS_OPENED_STREAM |
-					     QTFS_OPENED_NOSEEK);
-		put_attr(&rep->attr, id);
-		return 0;
-	}
+	case QTFS_OP_OPEN:
+		return answer_open(body);
 	case QTFS_OP_GETFLAGS:
 		flags.valid = htole32(QTFS_FLAGS_BASIC | QTFS_FLAGS_EXTENDED);
 		*(struct qtfs_wire_flags *)add(sizeof(flags)) = flags;

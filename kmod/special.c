@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Step 1 of the request path for files that may have to be waited for: FIFOs,
- * and synthetic files that can be polled. What is read and written is the
- * server's at once; a wait for it holds no tag, and any signal ends it.
+ * Step 1 of the request path for files that are never cached: synthetic files
+ * and FIFOs. What is read and written is the server's at once. Those that may
+ * have to be waited for, FIFOs and what can be polled, have file operations of
+ * their own: a wait holds no tag, and any signal ends it.
  */
 #include <linux/sched/signal.h>
 #include <linux/uaccess.h>
@@ -14,6 +15,46 @@
 #include "lock.h"
 #include "poll.h"
 #include "req.h"
+
+/* Synthetic files: one read is one read, with its own boundaries. */
+static ssize_t qtfs_direct_read_iter(struct kiocb *iocb, struct iov_iter *to)
+{
+	struct qtfs_open *open = qtfs_open_of(iocb->ki_filp);
+	u32 max = qtfs_fs(file_inode(iocb->ki_filp)->i_sb)->opts.rsize;
+	ssize_t n;
+
+	if (!iov_iter_count(to))
+		return 0;
+	if (iocb->ki_flags & IOCB_NOWAIT)
+		return -EAGAIN;
+	n = qtfs_read_once(open, iocb->ki_pos,
+			   min_t(size_t, iov_iter_count(to), max), to, 0);
+	if (n > 0)
+		iocb->ki_pos += n;
+	return n;
+}
+
+/* Synthetic files: one write is one write, boundaries and errors the server's. */
+static ssize_t qtfs_direct_write_iter(struct kiocb *iocb,
+				      struct iov_iter *from)
+{
+	u32 max = qtfs_fs(file_inode(iocb->ki_filp)->i_sb)->opts.wsize;
+
+	if (iocb->ki_flags & IOCB_NOWAIT)
+		return -EAGAIN;
+	return qtfs_write_once(iocb, min_t(size_t, iov_iter_count(from), max),
+			       from, 0);
+}
+
+/* Synthetic files have no size; their offsets are the server file's affair. */
+static loff_t qtfs_direct_llseek(struct file *file, loff_t offset, int whence)
+{
+	if (whence == SEEK_END)
+		return -EINVAL;
+	return no_seek_end_llseek(file, offset, whence);
+}
+
+/* Files that may have to be waited for */
 
 /* Most bytes of a READ that may wait: a buffer is set aside for as long. */
 #define STREAM_READ_MAX 65536
@@ -105,7 +146,7 @@ static long qtfs_stream_ioctl(struct file *file, unsigned int cmd,
 	return -ENOTTY;
 }
 
-/* The rest take qtfs_direct_operations; which it is, is known at the open. */
+/* Set at the open, which tells whether the file can be polled. */
 const struct file_operations qtfs_stream_operations = {
 	.open		= qtfs_open,
 	.release	= qtfs_release,
@@ -115,6 +156,19 @@ const struct file_operations qtfs_stream_operations = {
 	.poll		= qtfs_poll,
 	.unlocked_ioctl	= qtfs_stream_ioctl,
 	.compat_ioctl	= compat_ptr_ioctl,
+	.lock		= qtfs_lock,
+	.flock		= qtfs_flock,
+	.setlease	= simple_nosetlease,
+	.splice_read	= copy_splice_read,
+	.splice_write	= iter_file_splice_write,
+};
+
+const struct file_operations qtfs_direct_operations = {
+	.open		= qtfs_open,
+	.release	= qtfs_release,
+	.llseek		= qtfs_direct_llseek,
+	.read_iter	= qtfs_direct_read_iter,
+	.write_iter	= qtfs_direct_write_iter,
 	.lock		= qtfs_lock,
 	.flock		= qtfs_flock,
 	.setlease	= simple_nosetlease,
