@@ -122,6 +122,7 @@ void Watch::looked(uint32_t level) {
   {
     std::lock_guard guard(mutex_);
     level_ = level;
+    known_ = level;  // what was known when the ring was asked may be gone since
     if (!std::exchange(deaf_, false))
       return;
     again_ = true;
@@ -168,7 +169,8 @@ void Watch::listen(uint32_t level) {
 // Where the ring tells only once: of what it has not told.
 void Watch::listen_rest(uint32_t told) {
   deaf_ = true;  // until the client looks; then for everything
-  if (told == QTFS_POLL_ALL)
+  // What is told once would be told to the ring then, which would not pass it on.
+  if (told == QTFS_POLL_ALL || (told & told_once))
     return;
   listening_ = true;
   table_.host_.watch_ring().poll_fd(open_->fd.get(), from_wire(QTFS_POLL_ALL & ~told), true, op_);

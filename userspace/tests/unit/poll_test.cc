@@ -147,8 +147,8 @@ TEST_F(Fifos, HundredsWaitAndTheRestGoesOn) {
   }
   for (const uint64_t tag : reads)
     EXPECT_EQ(uint32_t{QTFS_CANCEL_CANCELLED}, *client_.cancel(tag));
-  EXPECT_EQ(600u, client_.parked());
-  EXPECT_EQ(600u, stat_of(&Stats::parked));
+  EXPECT_EQ(650u, client_.parked());  // those who came to meet a writer, too
+  EXPECT_EQ(650u, stat_of(&Stats::parked));
   while (stat_of(&Stats::opening) > 0)
     usleep(1000);
 }
@@ -189,7 +189,10 @@ TEST_F(Fifos, NotMoreThanSoManyWait) {
   EXPECT_EQ(1024u, client_.parked());
   EXPECT_EQ(ENFILE, client_.wait(tags.back())->err());
   ASSERT_EQ(0, client_.write(both, 0, "one").err());
-  const auto first = client_.wait(tags.front());
+  // Whichever it is.
+  const auto first = client_.receive();
+  ASSERT_EQ(0, first.err());
+  EXPECT_EQ(QTFS_OP_PUSH_UNPARK, le16toh(first->header.op));
   EXPECT_EQ("one", first->text());
 }
 
@@ -260,6 +263,8 @@ class Polls : public FifoTest, public ::testing::WithParamInterface<bool> {
             {htole16(QTFS_OP_RELEASE), 0, htole32(sizeof(qtfs_wire_release))},
             {htole64(open), 0, 0, 0}};
   }
+  // Each wake-up is told, not only what was not there before.
+  bool edges() const { return GetParam() || config_.io == "epoll"; }
   // What a READ says of the level after it.
   uint32_t level_after_read(uint64_t open, uint32_t count) {
     const auto answer = client_.call(
@@ -287,9 +292,10 @@ TEST_P(Polls, WhatComesUpIsTold) {
   ASSERT_EQ(3, write(there.get(), "two", 3));
   expect_quiet();
   EXPECT_EQ(uint32_t{QTFS_POLL_IN}, level_after_read(open, 3));
+  expect_quiet();
   // Somebody did.
   ASSERT_EQ(3, write(there.get(), "new", 3));
-  if (GetParam())
+  if (edges())
     expect_push(open, QTFS_POLL_IN);
   EXPECT_EQ(0u, level_after_read(open, 100));
   ASSERT_EQ(3, write(there.get(), "end", 3));
@@ -373,6 +379,8 @@ class Mounter {
     here_.reset(fds[0]);
     UniqueFd there(fds[1]);
     pid_ = fork();
+    if (pid_ == 0)
+      close(fds[0]);  // else it would never see the end
     if (pid_ == 0)
       run(there.get(), where.c_str());
     there.reset();
