@@ -399,9 +399,22 @@ TEST_F(tree, closing_is_seen_at_once)
 	}
 }
 
-TEST_F_TIMEOUT(tree, hundreds_wait_and_the_rest_goes_on, 250)
+/* A signal that comes before the call is lost: another follows. */
+static bool interrupted_within(pid_t pid, double seconds, int *status)
 {
-	enum { MANY = 300 };
+	double end = now() + seconds;
+
+	do {
+		kill(pid, SIGUSR1);
+		if (ends_within(pid, 0.3, status))
+			return true;
+	} while (now() < end);
+	return false;
+}
+
+TEST_F_TIMEOUT(tree, many_wait_and_the_rest_goes_on, 250)
+{
+	enum { MANY = 100 };
 	pid_t pid[MANY];
 	char name[16];
 	struct stat st;
@@ -442,7 +455,8 @@ TEST_F_TIMEOUT(tree, hundreds_wait_and_the_rest_goes_on, 250)
 	for (i = 20; i < MANY; i++)
 		kill(pid[i], SIGUSR1);
 	for (i = 20; i < MANY; i++) {
-		ASSERT_TRUE(ends_within(pid[i], 30, &status)) TH_LOG("%d", i);
+		ASSERT_TRUE(interrupted_within(pid[i], 30, &status))
+			TH_LOG("%d", i);
 		EXPECT_EQ(EINTR, WEXITSTATUS(status));
 	}
 }
