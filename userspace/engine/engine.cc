@@ -91,7 +91,8 @@ Engine::Engine(const Config& config, Exports exports, std::vector<std::byte> psk
               .sessions = sessions_,
               .pool = pool_,
               .protocol_log = log::RateLimit(),
-              .auth_log = log::RateLimit()} {
+              .auth_log = log::RateLimit(),
+              .peers = {}} {
   sessions_.locks().on_released = [this] { pool_.look_again(); };
   pool_.on_starved = [this] { sessions_.locks().try_all(); };
 }

@@ -254,11 +254,22 @@ void Worker::on_tick() {
     keep_time();
 }
 
+// Counts it, unless there are too many already.
+bool Worker::enter(const std::string& peer) {
+  const Limits& limits = shared_.config.limits;
+  if (!shared_.peers.enter(peer, limits.peer_connections_max))
+    return false;
+  if (shared_.connections.fetch_add(1) < limits.connections_max)
+    return true;
+  shared_.connections.fetch_sub(1);
+  shared_.peers.leave(peer);
+  return false;
+}
+
 Conn* Worker::add_conn(std::string peer) {
   if (draining_)
     return nullptr;
-  if (shared_.connections.fetch_add(1) >= shared_.config.limits.connections_max) {
-    shared_.connections.fetch_sub(1);
+  if (!enter(peer)) {
     context_.stats.refused.add();
     return nullptr;
   }
@@ -291,6 +302,7 @@ void Worker::bury() {
     log::debug("{}: closed", conn->peer());
     context_.stats.closed.add();
     shared_.connections.fetch_sub(1);
+    shared_.peers.leave(conn->peer());
     std::erase_if(conns_, [conn](const auto& owned) { return owned.get() == conn; });
   }
   dead_.clear();

@@ -12,6 +12,7 @@
 
 #include "engine/conn.hh"
 #include "engine/context.hh"
+#include "engine/peers.hh"
 #include "engine/pool.hh"
 #include "engine/ring.hh"
 #include "engine/transport/pcie_wire.hh"
@@ -30,6 +31,7 @@ struct Shared {
   log::RateLimit protocol_log;
   log::RateLimit auth_log;
   std::atomic<uint32_t> connections{0};
+  Peers peers;
 };
 
 class Worker {
@@ -97,6 +99,7 @@ class Worker {
   void arm_wake();
   void on_wake();
   void on_tick();
+  bool enter(const std::string& peer);
   Conn* add_conn(std::string peer);
   void add_socket(UniqueFd fd, std::string peer);
   void begin_drain();

@@ -120,6 +120,7 @@ void read_limits(const toml::node& node, Limits& out, Problem& problem) {
              Key<uint64_t>{"locks-max", &out.locks_max},
              Key<uint32_t>{"sessions-max", &out.sessions_max},
              Key<uint32_t>{"connections-max", &out.connections_max},
+             Key<uint32_t>{"peer-connections-max", &out.peer_connections_max},
              Key<uint32_t>{"session-connections-max", &out.session_connections_max},
              Key<uint32_t>{"inflight-max", &out.inflight_max}, Key<uint32_t>{"io-max", &out.io_max},
              Key<uint64_t>{"memory-max", &out.memory_max},
@@ -206,7 +207,8 @@ Status check_config(const Config& config, std::string& error) {
     error = fmt::format("blocking-threads-max: {} is not between 1 and 1024",
                         limits.blocking_threads_max);
   else if (limits.nodes_max < 1 || limits.opens_max < 1 || limits.sessions_max < 1 ||
-           limits.connections_max < 1 || limits.session_connections_max < 1)
+           limits.connections_max < 1 || limits.peer_connections_max < 1 ||
+           limits.session_connections_max < 1)
     error = "limits: nothing works with a limit of 0";
   return error.empty() ? Status() : Status::error(EINVAL);
 }

@@ -24,6 +24,7 @@ struct Limits {
   uint64_t locks_max = 65536;     // ranges, of a session
   uint32_t sessions_max = 1024;
   uint32_t connections_max = 4096;
+  uint32_t peer_connections_max = 1024;
   uint32_t session_connections_max = 64;
   uint32_t inflight_max = 256;      // of a connection
   uint32_t io_max = 1u << 20;       // bytes of a payload
