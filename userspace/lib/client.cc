@@ -239,8 +239,8 @@ Result<Answer> Client::session(uint16_t action, const SessionIdBytes* id, const 
   if (id)
     std::memcpy(body.id, id->data(), id->size());
   if (secret) {
-    const Digest proof = proof_of(*secret, QTFS_LABEL_RESUME, transcript_);
-    std::memcpy(body.proof, proof.data(), proof.size());
+    const Digest proved = proof(*secret, QTFS_LABEL_RESUME);
+    std::memcpy(body.proof, proved.data(), proved.size());
   }
   auto answer = call(QTFS_OP_SESSION, bytes_of(body));
   if (answer && answer->err() == 0) {

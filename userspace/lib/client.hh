@@ -109,6 +109,10 @@ class Client {
   Result<Answer> auth(std::string_view psk);
   Result<Answer> session(uint16_t action, const SessionIdBytes* id = nullptr,
                          const Digest* secret = nullptr);
+  // What proves @secret on this connection, after hello().
+  Digest proof(const Digest& secret, std::string_view label) const {
+    return proof_of(secret, label, transcript_);
+  }
 
   // --- frames
 
