@@ -32,6 +32,7 @@ struct posix_acl *qtfs_get_acl(struct mnt_idmap *idmap, struct dentry *dentry,
 	struct qtfs_inode *qi = qtfs_i(d_inode(dentry));
 	struct posix_acl *acl;
 	ssize_t n;
+	u64 clock;
 	void *buf;
 
 	/* Setting one moves ctime, and with it the change attribute. */
@@ -40,6 +41,7 @@ struct posix_acl *qtfs_get_acl(struct mnt_idmap *idmap, struct dentry *dentry,
 	buf = kmalloc(ACL_BYTES_MAX, GFP_KERNEL);
 	if (!buf)
 		return ERR_PTR(-ENOMEM);
+	clock = qtfs_clock(qi->vfs.i_sb);
 	n = qtfs_xattr_get(d_inode(dentry), acl_name(type), buf, ACL_BYTES_MAX);
 	if (n > 0)
 		acl = posix_acl_from_xattr(&init_user_ns, buf, n);
@@ -47,8 +49,10 @@ struct posix_acl *qtfs_get_acl(struct mnt_idmap *idmap, struct dentry *dentry,
 		acl = NULL;
 	else
 		acl = ERR_PTR(n);
-	if (!acl)
+	spin_lock(&qi->lock);
+	if (!acl && qtfs_inode_latest(&qi->vfs, clock))
 		set_bit(acl_bit(type), &qi->no_acl);
+	spin_unlock(&qi->lock);
 	kfree(buf);
 	return acl;
 }

@@ -48,7 +48,7 @@ struct dentry *qtfs_splice(struct inode *dir, struct dentry *dentry,
 		inode = qtfs_iget(dir->i_sb, &entry, clock);
 		if (IS_ERR(inode))
 			return ERR_CAST(inode);
-		qtfs_access_learn(inode, current_cred(), entry.access);
+		qtfs_access_learn(inode, current_cred(), entry.access, clock);
 	}
 	if (!d_in_lookup(dentry))
 		d_drop(dentry);
@@ -137,10 +137,25 @@ static int dentry_ask(struct inode *dir, struct dentry *dentry,
 	inode = qtfs_iget(dir->i_sb, &entry, clock);
 	if (IS_ERR(inode))
 		return PTR_ERR(inode);
-	qtfs_access_learn(inode, current_cred(), entry.access);
+	qtfs_access_learn(inode, current_cred(), entry.access, clock);
 	iput(inode);
 	qtfs_dentry_believe(dentry, dir);
 	return 1;
+}
+
+/* Whether it is known under another name than that. */
+static bool dentry_moved(struct dentry *dentry, const struct dentry *parent,
+			 const struct qstr *name)
+{
+	bool moved;
+
+	spin_lock(&dentry->d_lock);
+	moved = !d_unhashed(dentry) &&
+		(dentry->d_parent != parent ||
+		 dentry->d_name.len != name->len ||
+		 memcmp(dentry->d_name.name, name->name, name->len));
+	spin_unlock(&dentry->d_lock);
+	return moved;
 }
 
 static int qtfs_d_revalidate(struct dentry *dentry, unsigned int flags)
@@ -166,6 +181,9 @@ static int qtfs_d_revalidate(struct dentry *dentry, unsigned int flags)
 	take_dentry_name_snapshot(&name, dentry);
 	parent = dget_parent(dentry);
 	ret = dentry_ask(d_inode(parent), dentry, &name.name);
+	/* A rename of ours was faster than the question. */
+	if (!ret && dentry_moved(dentry, parent, &name.name))
+		ret = 1;
 	dput(parent);
 	release_dentry_name_snapshot(&name);
 	return ret;

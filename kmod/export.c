@@ -156,7 +156,7 @@ static struct dentry *node_dentry(struct super_block *sb, u16 op, __le64 node)
 	inode = qtfs_iget(sb, &entry, clock);
 	if (IS_ERR(inode))
 		return ERR_CAST(inode);
-	qtfs_access_learn(inode, current_cred(), entry.access);
+	qtfs_access_learn(inode, current_cred(), entry.access, clock);
 	return d_obtain_alias(inode);
 }
 

@@ -180,7 +180,8 @@ static int data_update(struct inode *inode, const struct qtfs_wire_attr *wire,
 	spin_lock(&qi->lock);
 	if (qi->racy && inode->i_mapping->nrpages)
 		set_bit(QTFS_INODE_STALE_DATA, &qi->state);
-	qi->racy = false;
+	if (qtfs_inode_latest(inode, clock))
+		qi->racy = false;
 	spin_unlock(&qi->lock);
 	qtfs_inode_update(inode, &attr, clock, false);
 	return 1;

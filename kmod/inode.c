@@ -256,12 +256,21 @@ void qtfs_inode_update(struct inode *inode, const struct qtfs_attr *attr,
 	bool changed;
 
 	spin_lock(&qi->lock);
+	/*
+	 * Somebody who asked later has his answer. Which of them the engine took
+	 * first nobody knows; the one is as new as the later question.
+	 */
+	if (qi->asked > clock) {
+		spin_unlock(&qi->lock);
+		return;
+	}
 	/* It crossed a change of ours: ask again. */
 	if (qi->attr_clock > clock) {
 		qi->attr_until = jiffies;
 		spin_unlock(&qi->lock);
 		return;
 	}
+	qi->asked = clock;
 	inode->i_mode = attr->mode;
 	inode->i_uid = attr->uid;
 	inode->i_gid = attr->gid;
@@ -302,6 +311,15 @@ void qtfs_inode_update(struct inode *inode, const struct qtfs_attr *attr,
 	if (qi->names_clock > clock)	/* true, but not the latest */
 		qi->attr_until = jiffies;
 	spin_unlock(&qi->lock);
+}
+
+bool qtfs_inode_latest(struct inode *inode, u64 clock)
+{
+	const struct qtfs_inode *qi = qtfs_i(inode);
+
+	lockdep_assert_held(&qi->lock);
+
+	return qi->asked <= clock && qi->attr_clock <= clock;
 }
 
 /* This client changes something: a new time, and attributes to be asked again. */
@@ -534,7 +552,7 @@ int qtfs_setattr(struct mnt_idmap *idmap, struct dentry *dentry,
 }
 
 void qtfs_access_learn(struct inode *inode, const struct cred *cred,
-		       u32 allowed)
+		       u32 allowed, u64 clock)
 {
 	struct qtfs_inode *qi = qtfs_i(inode);
 	u32 id = qtfs_cred_peek(qtfs_session(inode->i_sb), cred);
@@ -544,6 +562,10 @@ void qtfs_access_learn(struct inode *inode, const struct cred *cred,
 		return;
 
 	spin_lock(&qi->lock);
+	if (!qtfs_inode_latest(inode, clock)) {
+		spin_unlock(&qi->lock);
+		return;
+	}
 	for (i = 0; i < QTFS_ACCESS_SLOTS; i++)
 		if (qi->access[i].cred == id)
 			break;
@@ -599,7 +621,7 @@ static int access_call(struct inode *inode, u32 want)
 		return -ESTALE;
 	allowed = le32_to_cpu(rep.allowed);
 	qtfs_inode_update(inode, &attr, clock, false);
-	qtfs_access_learn(inode, current_cred(), allowed);
+	qtfs_access_learn(inode, current_cred(), allowed, clock);
 	return (allowed & want) == want ? 0 : -EACCES;
 }
 

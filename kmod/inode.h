@@ -33,6 +33,7 @@ enum {
  * @flags: QTFS_ATTR_*
  * @attr_until: jiffies; attributes are asked again after this
  * @attr_span: how long they were last believed, in jiffies
+ * @asked: qtfs_clock() of the latest question whose answer was believed
  * @attr_clock: qtfs_fs.clock at the last local change of mode, owner, links ...
  * @names_clock: likewise of a directory's entries
  * @mod_clock: qtfs_fs.clock at the last local change of data
@@ -60,6 +61,7 @@ struct qtfs_inode {
 	u32 flags;
 	unsigned long attr_until;
 	unsigned long attr_span;
+	u64 asked;
 	u64 attr_clock;
 	u64 names_clock;
 	u64 mod_clock;
@@ -118,15 +120,17 @@ void qtfs_evict_inode(struct inode *inode);
 struct inode *qtfs_iget(struct super_block *sb, const struct qtfs_entry *entry,
 			u64 clock);
 
+/* The time of a question: later than all before, and all local changes so far. */
 static inline u64 qtfs_clock(const struct super_block *sb)
 {
-	return atomic64_read(&qtfs_fs(sb)->clock);
+	return atomic64_inc_return(&qtfs_fs(sb)->clock);
 }
 
 /**
  * qtfs_inode_update - believe attributes that were just received
  * @clock: qtfs_clock() from before the request: an answer that crossed a local
- *	change must not take size and times back
+ *	change must not take size and times back, nor one that comes late what
+ *	somebody who asked after it was told
  * @own: the change was made by this client: cached pages stay good
  */
 void qtfs_inode_update(struct inode *inode, const struct qtfs_attr *attr,
@@ -166,9 +170,18 @@ void qtfs_names_changed(struct inode *dir);
  */
 bool qtfs_inode_keeps(struct super_block *sb, u64 node, u64 stamp);
 
-/* Remembers what @entry says about its asker. */
+/*
+ * Whether nothing is known that is newer than the answer to what was asked at
+ * @clock. Under the inode's lock.
+ */
+bool qtfs_inode_latest(struct inode *inode, u64 clock);
+
+/*
+ * Remembers what an answer says about its asker.
+ * @clock: qtfs_clock() from before the request
+ */
 void qtfs_access_learn(struct inode *inode, const struct cred *cred,
-		       u32 allowed);
+		       u32 allowed, u64 clock);
 
 int qtfs_permission(struct mnt_idmap *idmap, struct inode *inode, int mask);
 int qtfs_getattr(struct mnt_idmap *idmap, const struct path *path,

@@ -53,7 +53,7 @@ struct qtfs_options {
  * struct qtfs_fs - a superblock's s_fs_info
  * @devs: device numbers of the server's filesystems
  * @handles: nodes that handles name
- * @clock: counts local changes to inodes; see qtfs_inode_update()
+ * @clock: counts questions and local changes; see qtfs_inode_update()
  */
 struct qtfs_fs {
 	struct qtfs_session *session;

@@ -105,7 +105,8 @@ static void wb_done(struct qtfs_req *req)
 	newest = qi->mod_clock <= req->clock;
 	clock = qtfs_inode_touch(inode);
 	if (!req->err) {
-		qi->change = le64_to_cpu(rep->change);
+		/* Of several WRITEs, any may be the last to be answered. */
+		qi->change = max(qi->change, le64_to_cpu(rep->change));
 		qi->racy = true;
 		/* Somebody else made it longer. */
 		if (le64_to_cpu(rep->size) > i_size_read(inode))
