@@ -18,6 +18,10 @@
  *
  * qtfs_chan_close() aborts, closes the link (its callbacks are over then),
  * stops the timer and the work items, which find no role to take, and frees.
+ *
+ * What one connection guarantees is that requests are begun by the engine in the
+ * order in which they were queued. Between connections there is no order; see
+ * session.c for who needs one and how it is kept.
  */
 #include <linux/sched/signal.h>
 #include <linux/slab.h>
@@ -142,9 +146,10 @@ static bool chan_busy(struct qtfs_link *link)
 void qtfs_chan_fail(struct qtfs_chan *chan, int err)
 {
 	struct qtfs_req *req;
-	bool first;
+	bool first, greeting;
 
 	spin_lock_bh(&chan->lock);
+	greeting = chan->greeting;
 	first = chan->state == QTFS_CHAN_UP;
 	if (first) {
 		chan->dead_since = jiffies;
@@ -159,9 +164,20 @@ void qtfs_chan_fail(struct qtfs_chan *chan, int err)
 		return;
 	if (err == -EPROTO)
 		qtfs_count(chan->stats, QTFS_COUNT_PROTOCOL_ERRORS);
-	if (!chan->greeting)
-		qtfs_err("connection to the server lost: error %d\n", err);
 	chan->link.trans->shutdown(&chan->link);
+	if (!greeting)
+		chan->ops->lost(chan, err);
+}
+
+bool qtfs_chan_settle(struct qtfs_chan *chan)
+{
+	bool up;
+
+	spin_lock_bh(&chan->lock);
+	chan->greeting = false;
+	up = chan->state == QTFS_CHAN_UP;
+	spin_unlock_bh(&chan->lock);
+	return up;
 }
 
 struct qtfs_chan *qtfs_chan_open(void *owner, const struct qtfs_chan_ops *ops,

@@ -42,12 +42,15 @@ enum qtfs_chan_state {
  * @abandoned: a reply came that nobody waits for; takes the reference;
  *	must not sleep
  * @expired: the time of a request that was sent is over; may sleep
+ * @lost: the link is lost, after the greeting, for the first time; may sleep,
+ *	but not for the peer
  */
 struct qtfs_chan_ops {
 	int (*push)(struct qtfs_chan *chan, const struct qtfs_wire_rep *hdr,
 		    const void *body, size_t len);
 	void (*abandoned)(struct qtfs_chan *chan, struct qtfs_req *req);
 	void (*expired)(struct qtfs_chan *chan, u64 tag);
+	void (*lost)(struct qtfs_chan *chan, int err);
 };
 
 /**
@@ -57,7 +60,8 @@ struct qtfs_chan_ops {
  * @stats: its counters
  * @link: the connection
  * @epoch: of the session, goes into each request
- * @greeting: the session is not up yet: a lost link ends the calls at once
+ * @greeting: the session is not up yet: a lost link ends the calls at once,
+ *	and is nobody else's affair; see qtfs_chan_settle()
  * @patience: how long requests may take, in jiffies; 0: any time
  * @dead_since: jiffies, when the link was lost
  * @stalled: the time of a READ or WRITE of the page cache is over, and nothing
@@ -147,7 +151,19 @@ struct qtfs_chan *qtfs_chan_open(void *owner, const struct qtfs_chan_ops *ops,
 				 struct net *net,
 				 const struct qtfs_endpoint *to, long timeout);
 
-/* Ends everything (see chan.c) and frees the channel. Sleeps. */
+/*
+ * The greeting is over: the channel belongs to a session that is up. Return:
+ * whether it still lives; else ->lost() was not and will not be called.
+ */
+bool qtfs_chan_settle(struct qtfs_chan *chan);
+
+/* The link is lost, or the peer broke the protocol (-EPROTO). */
+void qtfs_chan_fail(struct qtfs_chan *chan, int err);
+
+/*
+ * Ends everything (see chan.c) and frees the channel. Sleeps. One of several
+ * is closed after all of them were aborted: until then each may fail the rest.
+ */
 void qtfs_chan_close(struct qtfs_chan *chan);
 
 /**
@@ -198,6 +214,12 @@ long qtfs_chan_left(const struct qtfs_req *req);
 static inline bool qtfs_chan_is_up(const struct qtfs_chan *chan)
 {
 	return READ_ONCE(chan->state) == QTFS_CHAN_UP;
+}
+
+/* Whether a request would get a tag at once; old news when it is used. */
+static inline bool qtfs_chan_has_room(const struct qtfs_chan *chan)
+{
+	return READ_ONCE(chan->nr_used) < chan->limit;
 }
 
 #endif /* QTFS_CHAN_H */

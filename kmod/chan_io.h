@@ -32,9 +32,6 @@ void qtfs_chan_unqueue(struct qtfs_chan *chan, struct qtfs_req *req);
 /* Lets somebody receive what came while the role was held for something else. */
 void qtfs_chan_wake_receiver(struct qtfs_chan *chan);
 
-/* The link is lost, or the peer broke the protocol (-EPROTO). */
-void qtfs_chan_fail(struct qtfs_chan *chan, int err);
-
 /*
  * The engine has set a request aside under the number @park: its tag is free.
  * Return: false where that number stands for another.

@@ -388,8 +388,7 @@ static void open_release_fifo(struct inode *inode, struct qtfs_open *open)
 		open_release_sync(inode, open);
 	if (READ_ONCE(open->released))
 		return;
-	qtfs_release_now(session, open->release.open);
-	qtfs_chan_hurry(session->chan);
+	qtfs_release_at_once(session, open->release.open);
 	WRITE_ONCE(open->released, true);
 }
 
@@ -646,6 +645,7 @@ ssize_t qtfs_write_once(struct kiocb *iocb, size_t count,
 		.cred	  = open->cred,
 		.open	  = open->poll ? open : NULL,
 		.may_park = open->poll,
+		.chan	  = qtfs_locked_chan(iocb->ki_filp),
 	};
 	void *copy = kvmalloc(count, GFP_KERNEL);
 	ssize_t n;

@@ -14,6 +14,7 @@
 #include "file.h"
 #include "flags.h"
 #include "inode.h"
+#include "lock.h"
 #include "range.h"
 #include "reap.h"
 #include "req.h"
@@ -504,8 +505,10 @@ static int setattr_call(struct inode *inode, struct iattr *iattr)
 	int err;
 
 	qtfs_setattr_encode(iattr, &body);
-	if ((iattr->ia_valid & ATTR_FILE) && S_ISREG(inode->i_mode))
+	if ((iattr->ia_valid & ATTR_FILE) && S_ISREG(inode->i_mode)) {
 		body.open = cpu_to_le64(qtfs_open_of(iattr->ia_file)->release.open);
+		args.chan = qtfs_locked_chan(iattr->ia_file);
+	}
 	err = qtfs_call(qtfs_session(inode->i_sb), &args) ?:
 	      qtfs_attr_decode(&wire, &attr);
 	clock = qtfs_inode_expire(inode);

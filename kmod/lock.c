@@ -59,6 +59,13 @@ static struct qtfs_wire_lock lock_body(struct file *file,
 	return body;
 }
 
+/* LOCK and UNLOCK of a file do not overtake each other; see session.c. */
+static struct qtfs_chan *lock_chan(struct file *file)
+{
+	return qtfs_session_chan_of(qtfs_open_of(file)->session,
+				    qtfs_i(file_inode(file))->node);
+}
+
 /*
  * Who exits does not wait for the server: not even SIGKILL would end that. Nor
  * does a kernel thread, which closes files of the whole machine.
@@ -79,6 +86,7 @@ static int unlock_call(struct file *file, const struct file_lock *fl)
 		.nr_in	    = 1,
 		.in[0]	    = { &body, sizeof(body) },
 		.session_op = true,
+		.chan	    = lock_chan(file),
 	};
 	int err = -EINTR;
 
@@ -87,7 +95,7 @@ static int unlock_call(struct file *file, const struct file_lock *fl)
 	if (err != -EINTR && err != -ETIMEDOUT)
 		return err;
 	err = qtfs_post(session, &args);
-	qtfs_chan_hurry(session->chan);
+	qtfs_chan_hurry(args.chan);
 	return err;
 }
 
@@ -105,6 +113,7 @@ static void lock_resign(struct file *file, const struct file_lock *fl)
 		.nr_in	    = 1,
 		.in[0]	    = { &body, sizeof(body) },
 		.session_op = true,
+		.chan	    = lock_chan(file),
 	};
 	struct file_lock gone;
 
@@ -182,6 +191,7 @@ static int lock_call(struct file *file, struct file_lock *fl)
 		.open	  = qtfs_open_of(file),
 		.owned	  = !body.flags,
 		.may_park = wait,
+		.chan	  = lock_chan(file),
 	};
 	u64 clock = qtfs_clock(inode->i_sb);
 	int err;
@@ -256,6 +266,7 @@ static int lock_test(struct file *file, struct file_lock *fl)
 		.in[0]	 = { &body, sizeof(body) },
 		.out	 = { &rep, sizeof(rep) },
 		.out_min = sizeof(rep),
+		.chan	 = lock_chan(file),
 	};
 	bool own = qtfs_fl(fl, type) == F_UNLCK;	/* asks for its own */
 	u64 end;
@@ -340,6 +351,16 @@ int qtfs_flock(struct file *file, int cmd, struct file_lock *fl)
 	if (err && err != -EAGAIN && err != -ETIMEDOUT && had)
 		unlock_call(file, fl);
 	return err;
+}
+
+struct qtfs_chan *qtfs_locked_chan(struct file *file)
+{
+	struct file_lock_context *ctx = locks_inode_context(file_inode(file));
+
+	if (!ctx || (list_empty_careful(&ctx->flc_posix) &&
+		     list_empty_careful(&ctx->flc_flock)))
+		return NULL;
+	return lock_chan(file);
 }
 
 bool qtfs_partly_locked(struct inode *inode)

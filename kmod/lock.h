@@ -6,10 +6,17 @@
 #include <linux/fs.h>
 
 struct file_lock;
+struct qtfs_chan;
 
 /* ->lock and ->flock of every file. */
 int qtfs_lock(struct file *file, int cmd, struct file_lock *fl);
 int qtfs_flock(struct file *file, int cmd, struct file_lock *fl);
+
+/*
+ * Where what changes the file past the cache has to travel, so that an UNLOCK
+ * cannot overtake it; NULL: nobody here has locked it.
+ */
+struct qtfs_chan *qtfs_locked_chan(struct file *file);
 
 /*
  * Whether somebody here has locked a part of the file: others may change what

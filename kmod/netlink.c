@@ -224,24 +224,29 @@ static int qtfs_nl_put_where(struct sk_buff *msg,
 static int qtfs_nl_put_state(struct sk_buff *msg,
 			     const struct qtfs_session *session)
 {
-	struct qtfs_chan *chan = session->chan;
-	enum qtfs_chan_state state;
-	u32 inflight, waiting = 0;
+	enum qtfs_chan_state state = QTFS_CHAN_UP;
+	u32 inflight = 0, waiting = 0;
 	struct list_head *pos;
+	unsigned int i;
 
-	spin_lock_bh(&chan->lock);
-	state = chan->state;
-	inflight = chan->nr_used;
-	list_for_each(pos, &chan->sendq)
-		waiting++;
-	spin_unlock_bh(&chan->lock);
+	for (i = 0; i < session->nr_chans; i++) {
+		struct qtfs_chan *chan = session->chans[i];
+
+		spin_lock_bh(&chan->lock);
+		state = max(state, chan->state);	/* the worst */
+		inflight += chan->nr_used;
+		list_for_each(pos, &chan->sendq)
+			waiting++;
+		spin_unlock_bh(&chan->lock);
+	}
 
 	if (nla_put_u32(msg, QTFS_A_MOUNT_STATE, qtfs_nl_mount_state(state)) ||
 	    nla_put(msg, QTFS_A_MOUNT_SESSION, sizeof(session->wire_id),
 		    session->wire_id) ||
 	    nla_put_u32(msg, QTFS_A_MOUNT_PROTOCOL, QTFS_WIRE_VERSION) ||
 	    nla_put_u32(msg, QTFS_A_MOUNT_INFLIGHT, inflight) ||
-	    nla_put_u32(msg, QTFS_A_MOUNT_WAITING, waiting))
+	    nla_put_u32(msg, QTFS_A_MOUNT_WAITING, waiting) ||
+	    nla_put_u32(msg, QTFS_A_MOUNT_CONNECTIONS, session->nr_chans))
 		return -EMSGSIZE;
 	return 0;
 }

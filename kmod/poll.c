@@ -137,6 +137,12 @@ static struct qtfs_wire_poll poll_body(struct qtfs_open *open)
 }
 
 /* From here on the engine tells. */
+/* Questions about an open do not overtake each other, nor do their answers. */
+static struct qtfs_chan *poll_chan(struct qtfs_open *open)
+{
+	return qtfs_session_chan_of(open->session, open->release.open);
+}
+
 static int poll_ask(struct qtfs_open *open)
 {
 	struct qtfs_wire_poll body = poll_body(open), rep;
@@ -147,6 +153,7 @@ static int poll_ask(struct qtfs_open *open)
 		.out	    = { &rep, sizeof(rep) },
 		.out_min    = sizeof(rep),
 		.session_op = true,
+		.chan	    = poll_chan(open),
 	};
 	struct qtfs_session *session = open->session;
 	int err;
@@ -176,6 +183,7 @@ static void poll_post(struct qtfs_open *open)
 		.op	= QTFS_OP_POLL,
 		.nr_in	= 1,
 		.in[0]	= { &body, sizeof(body) },
+		.chan	= poll_chan(open),
 	};
 
 	qtfs_post(open->session, &args);

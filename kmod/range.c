@@ -11,6 +11,7 @@
 #include "compat/compat.h"
 #include "file.h"
 #include "inode.h"
+#include "lock.h"
 #include "range.h"
 #include "req.h"
 #include "super.h"
@@ -85,6 +86,7 @@ static int falloc_call(struct file *file, u32 mode, loff_t offset, loff_t len,
 		.in[0]	 = { &body, sizeof(body) },
 		.out	 = { &wire, sizeof(wire) },
 		.out_min = sizeof(wire),
+		.chan	 = qtfs_locked_chan(file),
 	};
 
 	return qtfs_call(open->session, &args) ?: qtfs_attr_decode(&wire, attr);

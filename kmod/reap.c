@@ -61,17 +61,32 @@ void qtfs_forget_now(struct qtfs_session *session, u64 node, u64 stamp)
 	qtfs_post(session, &args);
 }
 
-void qtfs_release_now(struct qtfs_session *session, u64 open)
+static void release_post(struct qtfs_session *session, u64 open,
+			 struct qtfs_chan *chan)
 {
 	struct qtfs_wire_release body = { .open = cpu_to_le64(open) };
 	struct qtfs_args args = {
 		.op	= QTFS_OP_RELEASE,
 		.nr_in	= 1,
 		.in[0]	= { &body, sizeof(body) },
+		.chan	= chan,
 	};
 
 	qtfs_count(session->stats, QTFS_COUNT_RELEASES);
 	qtfs_post(session, &args);
+}
+
+void qtfs_release_now(struct qtfs_session *session, u64 open)
+{
+	release_post(session, open, NULL);
+}
+
+void qtfs_release_at_once(struct qtfs_session *session, u64 open)
+{
+	struct qtfs_chan *chan = qtfs_session_chan(session, 0);
+
+	release_post(session, open, chan);
+	qtfs_chan_hurry(chan);
 }
 
 /* Sends up to QTFS_FORGET_MAX of @forgets in one frame. */
@@ -202,6 +217,7 @@ static void reap_lock(struct qtfs_session *session, const struct qtfs_req *req)
 		.op	= QTFS_OP_UNLOCK,
 		.nr_in	= 1,
 		.in[0]	= { &body, sizeof(body) },
+		.chan	= req->chan,
 	};
 
 	memcpy(&body, req->head + sizeof(struct qtfs_wire_req), sizeof(body));

@@ -41,4 +41,7 @@ void qtfs_forget_entry(struct qtfs_session *session,
 		       const struct qtfs_wire_entry *entry);
 void qtfs_release_now(struct qtfs_session *session, u64 open);
 
+/* The same, not waiting for other requests to travel with. */
+void qtfs_release_at_once(struct qtfs_session *session, u64 open);
+
 #endif /* QTFS_REAP_H */

@@ -156,6 +156,7 @@ struct qtfs_req *qtfs_req_new(const struct qtfs_args *args, gfp_t gfp)
 	req->recv_max = args->data_max;
 	req->may_park = args->may_park;
 	req->fragile = args->fragile;
+	req->chan = args->chan;
 	req->open = args->open;
 	if (req->open)
 		qtfs_open_get(req->open);
@@ -187,6 +188,8 @@ static int req_send(struct qtfs_session *session, struct qtfs_req *req,
 		    bool wait)
 {
 	struct qtfs_wire_req *hdr = req->head;
+	struct qtfs_chan *chan = req->chan ?:
+		qtfs_session_chan(session, max(req->send.len, req->recv_max));
 	unsigned int flags;
 	int err;
 
@@ -196,11 +199,11 @@ static int req_send(struct qtfs_session *session, struct qtfs_req *req,
 	req->queued_at = ktime_get();
 
 	if (req->noreply)
-		return qtfs_chan_post(session->chan, req);
+		return qtfs_chan_post(chan, req);
 
 	/* Sockets allocate; we may be called from reclaim. */
 	flags = memalloc_nofs_save();
-	err = qtfs_chan_queue(session->chan, req, wait);
+	err = qtfs_chan_queue(chan, req, wait);
 	memalloc_nofs_restore(flags);
 	return err;
 }
@@ -227,6 +230,34 @@ static void req_set_time(struct qtfs_session *session, struct qtfs_req *req,
 	req->deadline = jiffies + timeout;
 }
 
+/*
+ * What was given up is begun before what comes now, whichever connections they
+ * travel on: a PING is answered when the engine has begun what was sent before.
+ */
+static int req_fence(struct qtfs_session *session, bool fragile, long timeout)
+{
+	int err, strayed = qtfs_session_strayed(session);
+	unsigned int i;
+
+	if (likely(!strayed))
+		return 0;
+	for (i = 0; i < session->nr_chans; i++) {
+		struct qtfs_args args = {
+			.op	    = QTFS_OP_PING,
+			.session_op = true,
+			.fragile    = fragile,
+			.timeout    = timeout,
+			.chan	    = session->chans[i],
+		};
+
+		err = qtfs_call(session, &args);
+		if (err)
+			return err;
+	}
+	qtfs_session_fenced(session, strayed);
+	return 0;
+}
+
 int qtfs_submit(struct qtfs_session *session, struct qtfs_req *req,
 		const struct cred *cred, bool wait)
 {
@@ -235,12 +266,14 @@ int qtfs_submit(struct qtfs_session *session, struct qtfs_req *req,
 	req_set_time(session, req, 0);
 	err = req_set_cred(session, req, cred);
 
+	if (!err && wait)
+		err = req_fence(session, false, 0);
 	return err ?: req_send(session, req, wait);
 }
 
 int qtfs_help(struct qtfs_session *session, struct qtfs_req *req)
 {
-	return qtfs_chan_wait(session->chan, req, MAX_SCHEDULE_TIMEOUT);
+	return qtfs_chan_wait(req->chan, req, MAX_SCHEDULE_TIMEOUT);
 }
 
 int qtfs_post(struct qtfs_session *session, struct qtfs_args *args)
@@ -256,13 +289,15 @@ int qtfs_post(struct qtfs_session *session, struct qtfs_args *args)
 	return err;
 }
 
-void qtfs_req_cancel(struct qtfs_session *session, u64 tag)
+void qtfs_req_cancel(struct qtfs_session *session, struct qtfs_chan *chan,
+		     u64 tag)
 {
 	struct qtfs_wire_cancel body = { .tag = cpu_to_le64(tag) };
 	struct qtfs_args args = {
 		.op	= QTFS_OP_CANCEL,
 		.nr_in	= 1,
 		.in[0]	= { &body, sizeof(body) },
+		.chan	= chan,
 	};
 
 	qtfs_count(session->stats, QTFS_COUNT_CANCELS);
@@ -285,14 +320,15 @@ static void req_results(struct qtfs_req *req, struct qtfs_args *args)
 static int req_wait(struct qtfs_session *session, struct qtfs_req *req)
 {
 	long timeout = session->patience ?: MAX_SCHEDULE_TIMEOUT;
-	int err = qtfs_chan_wait(session->chan, req, qtfs_chan_left(req));
+	struct qtfs_chan *chan = req->chan;
+	int err = qtfs_chan_wait(chan, req, qtfs_chan_left(req));
 
 	if (err != -ERESTARTSYS)
 		return err;
 	req->deaf = true;
-	qtfs_req_cancel(session, req->tag);
-	qtfs_chan_hurry(session->chan);
-	err = qtfs_chan_wait(session->chan, req, timeout);
+	qtfs_req_cancel(session, chan, req->tag);
+	qtfs_chan_hurry(chan);
+	err = qtfs_chan_wait(chan, req, timeout);
 	if (!err && req->err == -EINTR)
 		req->err = -ERESTARTSYS;
 	return err;
@@ -308,7 +344,8 @@ int qtfs_call(struct qtfs_session *session, struct qtfs_args *args)
 		return -ENOMEM;
 	req_set_time(session, req, args->timeout);
 	if (!args->session_op)
-		err = req_set_cred(session, req, args->cred);
+		err = req_set_cred(session, req, args->cred) ?:
+		      req_fence(session, args->fragile, args->timeout);
 	if (!err)
 		err = req_send(session, req, true);
 	if (err)
@@ -317,10 +354,12 @@ int qtfs_call(struct qtfs_session *session, struct qtfs_args *args)
 	tag = req->tag;
 	err = req_wait(session, req);
 	if (err) {
-		if (!args->session_op)	/* else there may be no session yet */
-			qtfs_req_cancel(session, tag);
+		if (!args->session_op) { /* else there may be no session yet */
+			qtfs_req_cancel(session, req->chan, tag);
+			qtfs_session_stray(session);
+		}
 		if (args->may_park)	/* others may want what it waited for */
-			qtfs_chan_hurry(session->chan);
+			qtfs_chan_hurry(req->chan);
 		/* One that only lost patience may yet have it, whose it is. */
 		if (args->owned ||
 		    (err == -ETIMEDOUT && args->op == QTFS_OP_LOCK)) {

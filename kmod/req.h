@@ -45,6 +45,7 @@ struct qtfs_pages {
  * @cred: act as this one; NULL: the current task's
  * @timeout: in jiffies; 0: the session's, if it has one
  * @session_op: belongs to the session itself: sent with credential 0
+ * @chan: travels on this connection; NULL: on any
  * @open: not released at the engine before the request is over, whatever
  *	becomes of the caller; may be NULL
  * @owned: a lock of an owner whose number may be another's once it has exited
@@ -70,6 +71,7 @@ struct qtfs_args {
 	bool fragile;
 	bool session_op;
 	bool may_park;
+	struct qtfs_chan *chan;
 };
 
 enum qtfs_req_state {
@@ -85,7 +87,7 @@ enum qtfs_req_state {
  *	receiver's while they use its buffers
  * @link: in the channel's send list
  * @waiting: in the channel's list of those that could lead
- * @chan: set when queued
+ * @chan: set when queued, or before by who cares
  * @wq: wakes the caller
  * @done: called instead of waking, from the receiver: must not sleep, lock
  *	folios or allocate. NULL for synchronous calls
@@ -223,7 +225,8 @@ int qtfs_submit(struct qtfs_session *session, struct qtfs_req *req,
 int qtfs_help(struct qtfs_session *session, struct qtfs_req *req);
 
 /* Tells the engine that nobody waits any more; it may be blocking. */
-void qtfs_req_cancel(struct qtfs_session *session, u64 tag);
+void qtfs_req_cancel(struct qtfs_session *session, struct qtfs_chan *chan,
+		     u64 tag);
 
 /*
  * For what needs no credential and gets no answer. It travels with the next

@@ -3,14 +3,38 @@
  * A session: first exchange, identity, teardown.
  *
  * Teardown, from qtfs_session_close(): the superblock is gone, so nobody calls
- * any more; the reaper is stopped, the channel closed (see chan.c), the
- * credentials freed. The structure itself goes with the last reference, which
- * may be netlink's.
+ * any more; the channels are aborted, the reaper is stopped, the channels are
+ * closed (see chan.c), the credentials freed. The structure itself goes with the
+ * last reference, which may be netlink's. The channels share one fate: the first
+ * that is lost takes the others along.
+ *
+ * A session's connections are served by different threads of the engine: between
+ * requests on different ones there is no order. Whoever needs one waits for the
+ * reply of the first, which orders everything: nodes and opens are named after
+ * the reply that gave them, credentials after CRED was answered, RELEASE, FSYNC
+ * and SETATTR are sent when no WRITE is under way. For the rest:
+ *  - CRED_PUT and the reaper's RELEASE are sent when no request that names the
+ *    credential, or the open, is under way; neither number is used again.
+ *  - FORGET carries a stamp and may come whenever it likes.
+ *  - CANCEL travels on the connection of what it cancels, POLL of an open always on
+ *    the same one.
+ *  - LOCK and UNLOCK of a file travel on one connection (qtfs_session_chan_of()):
+ *    UNLOCK is not waited for by who exits, and the next to lock the file must
+ *    find it done. What is written past the cache under a lock travels there
+ *    too, before the UNLOCK of a writer that was killed.
+ *  - A request that its caller gave up may still be on its way. Whatever waits
+ *    for an answer first makes sure (req_fence()) that the engine has begun it,
+ *    by a PING on each connection.
+ *  - Which of two answers is the newer one is told by the order of the questions:
+ *    see qtfs_inode_update().
  */
 #include <crypto/algapi.h>
+#include <linux/hash.h>
 #include <linux/mutex.h>
 #include <linux/random.h>
+#include <linux/sched.h>
 #include <linux/slab.h>
+#include <linux/smp.h>
 #include <linux/utsname.h>
 #include <linux/wait_bit.h>
 #include <net/net_namespace.h>
@@ -29,10 +53,16 @@ static DEFINE_MUTEX(sessions_lock);
 static LIST_HEAD(sessions);
 static u32 last_id;
 
-/* What the steps of the first exchange hand on. */
+/*
+ * What the steps of the first exchange hand on.
+ * @chan: the connection that greets, not yet one of the session's
+ * @joins: the session exists
+ */
 struct greeting {
 	struct qtfs_session *session;
 	struct qtfs_session_params *params;
+	struct qtfs_chan *chan;
+	bool joins;
 	unsigned long deadline;
 	u8 transcript[32];
 	u32 auth;
@@ -60,9 +90,20 @@ static int greeting_call(struct greeting *g, struct qtfs_args *args,
 	args->in[0] = (struct kvec){ body, len };
 	args->out = (struct kvec){ rep, rep_len };
 	args->out_min = rep_len;
+	args->chan = g->chan;
 	args->session_op = true;
 	args->timeout = greeting_left(g);
 	return qtfs_call(g->session, args);
+}
+
+/* It takes connections, but does not answer them. */
+static int greeting_hung_up(struct greeting *g)
+{
+	if (g->joins)
+		return greeting_fail(g, -ECONNREFUSED,
+				     "the server takes no more connections");
+	return greeting_fail(g, -EPROTO,
+		"what listens there does not speak the qtfs protocol");
 }
 
 static int greeting_hello_error(struct greeting *g, int err,
@@ -90,8 +131,7 @@ static int greeting_hello_error(struct greeting *g, int err,
 	case -EPROTO:
 	case -ECONNRESET:
 	case -EPIPE:
-		return greeting_fail(g, -EPROTO,
-			"what listens there does not speak the qtfs protocol");
+		return greeting_hung_up(g);
 	default:
 		return greeting_fail(g, err, "greeting failed: error %d", err);
 	}
@@ -118,10 +158,16 @@ static int greeting_check_hello(struct greeting *g,
 		return greeting_fail(g, -EACCES,
 				     "the server does not ask for the key");
 
+	io_max = min3(io_max, g->params->io_max, QTFS_IO_MAX);
+	if (g->joins && (session->life != le64_to_cpu(rep->life) ||
+			 session->features != le64_to_cpu(rep->features) ||
+			 session->io_max != io_max))
+		return greeting_fail(g, -EPROTO,
+			"another server answers than a moment ago");
 	session->life = le64_to_cpu(rep->life);
 	session->features = le64_to_cpu(rep->features);
-	session->io_max = min3(io_max, g->params->io_max, QTFS_IO_MAX);
-	session->chan->limit = inflight;
+	session->io_max = io_max;
+	g->chan->limit = inflight;
 	return 0;
 }
 
@@ -208,11 +254,49 @@ static int greeting_session(struct greeting *g)
 	memcpy(session->wire_id, rep.id, sizeof(rep.id));
 	memcpy(session->secret, rep.secret, sizeof(rep.secret));
 	session->lease_ms = le32_to_cpu(rep.lease_ms);
-	session->chan->epoch = le16_to_cpu(rep.epoch);
+	g->chan->epoch = le16_to_cpu(rep.epoch);
 	if (g->auth == QTFS_AUTH_PSK)
 		err = qtfs_auth_proof(p->psk, p->psk_len, QTFS_LABEL_SECRET,
 				      g->transcript, session->secret);
 	return err;
+}
+
+/* One more connection: the session's secret proves that it is ours. */
+static int greeting_join(struct greeting *g)
+{
+	struct qtfs_session *session = g->session;
+	struct qtfs_wire_session body = {
+		.action = cpu_to_le16(QTFS_SESSION_JOIN),
+	};
+	struct qtfs_args args = { .op = QTFS_OP_SESSION };
+	struct qtfs_wire_session_rep rep;
+	int err;
+
+	memcpy(body.id, session->wire_id, sizeof(body.id));
+	err = qtfs_auth_proof(session->secret, sizeof(session->secret),
+			      QTFS_LABEL_RESUME, g->transcript, body.proof);
+	if (err)
+		return greeting_fail(g, err, "cannot compute HMAC-SHA-256");
+	err = greeting_call(g, &args, &body, sizeof(body), &rep, sizeof(rep));
+	switch (err) {
+	case 0:
+		break;
+	case -EMFILE:
+		return greeting_fail(g, err,
+			"the server allows a client no more connections");
+	case -EACCES:
+		return greeting_fail(g, err,
+			"the server does not let us join our session");
+	default:
+		return greeting_fail(g, err, "cannot join the session: error %d",
+				     err);
+	}
+	if (memcmp(rep.id, session->wire_id, sizeof(rep.id)) ||
+	    le16_to_cpu(rep.epoch) != session->chans[0]->epoch)
+		return greeting_fail(g, -EPROTO,
+				     "the server joined us to another session");
+	g->chan->epoch = le16_to_cpu(rep.epoch);
+	return 0;
 }
 
 static int session_push(struct qtfs_chan *chan,
@@ -231,13 +315,28 @@ static int session_push(struct qtfs_chan *chan,
 
 static void session_expired(struct qtfs_chan *chan, u64 tag)
 {
-	qtfs_req_cancel(chan->owner, tag);
+	qtfs_req_cancel(chan->owner, chan, tag);
+	qtfs_session_stray(chan->owner);
+}
+
+/* One connection is lost: so are the others. */
+static void session_lost(struct qtfs_chan *chan, int err)
+{
+	struct qtfs_session *session = chan->owner;
+	unsigned int i;
+
+	if (test_and_set_bit(0, &session->lost))
+		return;
+	qtfs_err("connection to the server lost: error %d\n", err);
+	for (i = 0; i < session->nr_chans; i++)
+		qtfs_chan_fail(session->chans[i], -ECONNRESET);
 }
 
 static const struct qtfs_chan_ops session_chan_ops = {
 	.push		= session_push,
 	.abandoned	= qtfs_reap_reply,
 	.expired	= session_expired,
+	.lost		= session_lost,
 };
 
 static int greeting_connect(struct greeting *g)
@@ -249,7 +348,7 @@ static int greeting_connect(struct greeting *g)
 	chan = qtfs_chan_open(session, &session_chan_ops, session->stats,
 			      session->net, &session->to, greeting_left(g));
 	if (!IS_ERR(chan)) {
-		session->chan = chan;
+		g->chan = chan;
 		return 0;
 	}
 	err = PTR_ERR(chan);
@@ -274,14 +373,61 @@ static int greeting_connect(struct greeting *g)
 		return greeting_fail(g, err,
 				     "the server lays its memory out in another version");
 	case -ECONNRESET:
-		return greeting_fail(g, -EPROTO,
-			"what listens there does not speak the qtfs protocol");
+		return greeting_hung_up(g);
 	case -EHOSTUNREACH:
 	case -ENETUNREACH:
 		return greeting_fail(g, err, "cannot be reached");
 	default:
 		return greeting_fail(g, err, "cannot connect: error %d", err);
 	}
+}
+
+/* One connection, from its beginning to being one of the session's. */
+static int greeting_run(struct greeting *g)
+{
+	struct qtfs_session *session = g->session;
+	int err;
+
+	err = greeting_connect(g) ?: greeting_hello(g) ?: greeting_auth(g) ?:
+	      (g->joins ? greeting_join(g) : greeting_session(g));
+	memzero_explicit(g->transcript, sizeof(g->transcript));
+	if (!err)
+		session->chans[session->nr_chans++] = g->chan;
+	else if (g->chan)
+		qtfs_chan_close(g->chan);
+	g->chan = NULL;
+	return err;
+}
+
+/* Whether a further connection is refused for want of room, or not served. */
+static bool greeting_full(int err)
+{
+	return err == -EBUSY || err == -EMFILE || err == -ECONNREFUSED ||
+	       err == -ETIMEDOUT;
+}
+
+static int greeting_more(struct greeting *g)
+{
+	struct qtfs_session_params *p = g->params;
+	struct qtfs_session *session = g->session;
+	char why[150];
+	int err = 0;
+
+	g->joins = true;
+	while (!err && session->nr_chans < p->nconnect)
+		err = greeting_run(g);
+	if (p->fewer && greeting_full(err)) {
+		qtfs_info("%u of %u connections: %s\n", session->nr_chans,
+			  p->nconnect, p->why);
+		p->why[0] = '\0';
+		return 0;
+	}
+	if (err && p->why[0]) {
+		strscpy(why, p->why, sizeof(why));
+		snprintf(p->why, sizeof(p->why), "nconnect=%u, connection %u: %s",
+			 p->nconnect, session->nr_chans + 1, why);
+	}
+	return err;
 }
 
 static int session_greet(struct qtfs_session *session,
@@ -292,29 +438,90 @@ static int session_greet(struct qtfs_session *session,
 		.params = params,
 		.deadline = jiffies + params->timeout,
 	};
+	unsigned int i, cpus = num_online_cpus();
+	bool up = true;
 	int err;
 
 	params->to.trans->print(&params->to, g.addr, sizeof(g.addr));
-	err = greeting_connect(&g) ?: greeting_hello(&g) ?:
-	      greeting_auth(&g) ?: greeting_session(&g);
-	memzero_explicit(g.transcript, sizeof(g.transcript));
-	if (!err)
-		session->chan->greeting = false;
-	return err;
+	err = greeting_run(&g) ?: greeting_more(&g);
+	if (err)
+		return err;
+	session->spread = session->nr_chans > cpus ? cpus : 0;
+	for (i = 0; i < session->nr_chans; i++)
+		up &= qtfs_chan_settle(session->chans[i]);
+	return up ? 0 : greeting_fail(&g, -ECONNRESET, "connection lost");
+}
+
+/* Each may fail the others until it is aborted: so all are, before one goes. */
+static void session_abort(struct qtfs_session *session, int err)
+{
+	unsigned int i;
+
+	for (i = 0; i < session->nr_chans; i++)
+		qtfs_chan_abort(session->chans[i], err);
 }
 
 static void session_free(struct qtfs_session *session)
 {
+	unsigned int i;
+
+	session_abort(session, -ESHUTDOWN);
 	/* An abort by netlink may have brought more since. */
 	qtfs_reap_stop(session);
-	if (session->chan)
-		qtfs_chan_close(session->chan);
+	for (i = 0; i < session->nr_chans; i++)
+		qtfs_chan_close(session->chans[i]);
 	qtfs_creds_destroy(&session->creds);
 	free_percpu(session->stats);
 	put_net(session->net);
 	kfree(session->source);
 	kfree(session->path);
 	kfree_sensitive(session);
+}
+
+struct qtfs_chan *qtfs_session_chan(struct qtfs_session *session, size_t payload)
+{
+	unsigned int nr = session->nr_chans, first, i;
+	struct qtfs_chan *chan;
+
+	if (nr == 1)
+		return session->chans[0];
+	if (payload >= QTFS_STRIPE_MIN)
+		first = atomic_inc_return(&session->turn);
+	else
+		first = raw_smp_processor_id() + current->pid * session->spread;
+	for (i = 0; i < nr; i++) {
+		chan = session->chans[(first + i) % nr];
+		if (qtfs_chan_has_room(chan))
+			return chan;
+	}
+	return session->chans[first % nr];
+}
+
+struct qtfs_chan *qtfs_session_chan_of(struct qtfs_session *session, u64 node)
+{
+	return session->chans[hash_64(node, 32) % session->nr_chans];
+}
+
+void qtfs_session_stray(struct qtfs_session *session)
+{
+	if (session->nr_chans > 1)
+		atomic_inc(&session->strays);
+}
+
+int qtfs_session_strayed(struct qtfs_session *session)
+{
+	int strays = atomic_read(&session->strays);
+
+	return strays - atomic_read(&session->fenced) > 0 ? strays : 0;
+}
+
+void qtfs_session_fenced(struct qtfs_session *session, int strayed)
+{
+	int old = atomic_read(&session->fenced);
+
+	while (strayed - old > 0 &&
+	       !atomic_try_cmpxchg(&session->fenced, &old, strayed))
+		;
 }
 
 void qtfs_session_orphan_gone(struct qtfs_session *session)
@@ -338,8 +545,11 @@ int qtfs_session_wait_orphans(struct qtfs_session *session)
 
 void qtfs_session_set_patience(struct qtfs_session *session, long patience)
 {
+	unsigned int i;
+
 	session->patience = patience;
-	session->chan->patience = patience;
+	for (i = 0; i < session->nr_chans; i++)
+		session->chans[i]->patience = patience;
 }
 
 void qtfs_session_get(struct qtfs_session *session)
@@ -404,33 +614,44 @@ void qtfs_session_close(struct qtfs_session *session)
 	list_del_init(&session->list);
 	mutex_unlock(&sessions_lock);
 
-	qtfs_chan_abort(session->chan, -ESHUTDOWN);
+	session_abort(session, -ESHUTDOWN);
 	qtfs_reap_stop(session);
 	qtfs_session_put(session);
 }
 
 void qtfs_session_abort(struct qtfs_session *session)
 {
-	qtfs_chan_abort(session->chan, -EIO);
+	session_abort(session, -EIO);
 	qtfs_poll_abort(session);
 }
 
 bool qtfs_session_is_local(const struct qtfs_session *session)
 {
-	return session->chan->link.local;
+	return session->chans[0]->link.local;
 }
 
 bool qtfs_session_stalled(const struct qtfs_session *session)
 {
-	const struct qtfs_chan *chan = session->chan;
+	const struct qtfs_chan *chan;
+	unsigned int i;
 
-	return READ_ONCE(chan->stalled) &&
-	       time_before(jiffies, READ_ONCE(chan->stalled_at) + HZ);
+	for (i = 0; i < session->nr_chans; i++) {
+		chan = session->chans[i];
+		if (READ_ONCE(chan->stalled) &&
+		    time_before(jiffies, READ_ONCE(chan->stalled_at) + HZ))
+			return true;
+	}
+	return false;
 }
 
 bool qtfs_session_alive(const struct qtfs_session *session)
 {
-	return qtfs_chan_is_up(session->chan);
+	return qtfs_chan_is_up(session->chans[0]);
+}
+
+int qtfs_session_wait_up(struct qtfs_session *session)
+{
+	return qtfs_chan_wait_up(session->chans[0]);
 }
 
 struct qtfs_session *qtfs_session_get_next(struct net *net, u32 after)

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
-/* One client instance at one engine: a mount's. Owns the channel. */
+/* One client instance at one engine: a mount's. Owns the channels. */
 #ifndef QTFS_SESSION_H
 #define QTFS_SESSION_H
 
+#include <linux/cache.h>
 #include <linux/hashtable.h>
 #include <linux/list.h>
 #include <linux/refcount.h>
@@ -31,6 +32,8 @@ struct qtfs_req;
  * @psk_len: its bytes
  * @timeout: in jiffies, for all of connecting
  * @io_max: longest payload wanted
+ * @nconnect: connections wanted
+ * @fewer: as many as there can be will do
  * @why: returned: text for the user when connecting failed
  */
 struct qtfs_session_params {
@@ -42,8 +45,16 @@ struct qtfs_session_params {
 	size_t psk_len;
 	long timeout;
 	u32 io_max;
-	char why[160];
+	u32 nconnect;
+	bool fewer;
+	char why[200];
 };
+
+/* Connections of a session. */
+#define QTFS_CHANS_MAX 16
+
+/* Payloads from here on go over all of them in turn. */
+#define QTFS_STRIPE_MIN 65536
 
 /* What we know how to use. */
 #define QTFS_SESSION_FEATURES (QTFS_FEATURE_LOCKS | QTFS_FEATURE_PARK | \
@@ -65,6 +76,13 @@ struct qtfs_forget {
  * @dev: its st_dev, likewise
  * @wire_id: the engine's name for the session
  * @secret: proves later connections to be ours
+ * @chans: the connections; all of them live or none does
+ * @nr_chans: how many; does not change once the session is open
+ * @spread: tasks of one CPU share connections that are so far apart: the number
+ *	of CPUs where there are more connections than that, else 0
+ * @strays: calls that were given up after they had been sent
+ * @fenced: how many of them nothing can overtake any more
+ * @lost: bit 0: the first of @chans is lost
  * @life: of the engine
  * @features: QTFS_FEATURE_* that both sides have
  * @owner_key: makes lock owners' pointers into numbers that tell nothing
@@ -75,6 +93,7 @@ struct qtfs_forget {
  * @polled: struct qtfs_poll of opens whose readiness was asked for, by their ids
  * @lease_ms: how long the engine remembers a silent client
  * @io_max: longest payload
+ * @turn: whose turn among @chans it is to take a large payload
  * @forgets: struct qtfs_forget, protected by @reap_lock
  * @releases: struct qtfs_release, likewise
  * @abandoned: struct qtfs_req whose replies nobody took, likewise
@@ -90,7 +109,12 @@ struct qtfs_session {
 	char *source;
 	char *path;
 	struct qtfs_endpoint to;
-	struct qtfs_chan *chan;
+	struct qtfs_chan *chans[QTFS_CHANS_MAX];
+	unsigned int nr_chans;
+	unsigned int spread;
+	atomic_t strays;
+	atomic_t fenced;
+	unsigned long lost;
 	struct qtfs_stats __percpu *stats;
 	struct qtfs_creds creds;
 
@@ -106,6 +130,8 @@ struct qtfs_session {
 	u32 lease_ms;
 	u32 io_max;
 
+	/* Written often: away from what every request reads. */
+	atomic_t turn ____cacheline_aligned_in_smp;
 	spinlock_t reap_lock;
 	struct list_head forgets;
 	struct list_head releases;
@@ -143,8 +169,27 @@ bool qtfs_session_is_local(const struct qtfs_session *session);
  */
 bool qtfs_session_stalled(const struct qtfs_session *session);
 
-/* Whether calls can succeed: the link is up. */
+/* Whether calls can succeed: the links are up. */
 bool qtfs_session_alive(const struct qtfs_session *session);
+
+/* Waits, killably, until they are. -EINTR, or -EIO after an abort. */
+int qtfs_session_wait_up(struct qtfs_session *session);
+
+/* The connection for a request of this task with that much of payload. */
+struct qtfs_chan *qtfs_session_chan(struct qtfs_session *session,
+				    size_t payload);
+
+/* The connection for requests about @node that must not overtake each other. */
+struct qtfs_chan *qtfs_session_chan_of(struct qtfs_session *session, u64 node);
+
+/*
+ * A call was given up: what follows must not overtake its request. Until
+ * qtfs_session_fenced() has heard of the number that qtfs_session_strayed() gave,
+ * it gives that or a later one; 0: there is nothing to wait for.
+ */
+void qtfs_session_stray(struct qtfs_session *session);
+int qtfs_session_strayed(struct qtfs_session *session);
+void qtfs_session_fenced(struct qtfs_session *session, int strayed);
 
 /* One of @orphans less. Any context. */
 void qtfs_session_orphan_gone(struct qtfs_session *session);

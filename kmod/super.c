@@ -12,6 +12,7 @@
 #include <linux/module.h>
 #include <linux/nsproxy.h>
 #include <linux/seq_file.h>
+#include <linux/cpumask.h>
 #include <linux/slab.h>
 #include <linux/statfs.h>
 
@@ -27,6 +28,7 @@
 #define DEFAULT_CONNECT_TIMEOUT 10u
 #define DEFAULT_TIMEO 600u
 #define DEFAULT_RETRANS 2u
+#define DEFAULT_NCONNECT_MAX 4u
 
 /* Says why, to who mounts (read from the fs_context) and in the kernel log. */
 #define mount_error(fc, fmt, ...)					\
@@ -61,7 +63,8 @@ enum {
 	OPT_SOURCE, OPT_SERVER, OPT_PORT, OPT_TRANS, OPT_SYMLINKS, OPT_RSIZE,
 	OPT_WSIZE, OPT_RA, OPT_ACREGMIN, OPT_ACREGMAX, OPT_ACDIRMIN,
 	OPT_ACDIRMAX, OPT_ACTIMEO, OPT_NOAC, OPT_CONNECT_TIMEOUT, OPT_PSK,
-	OPT_ADDR, OPT_LOCAL_LOCK, OPT_SOFT, OPT_HARD, OPT_TIMEO, OPT_RETRANS,
+	OPT_ADDR, OPT_LOCAL_LOCK, OPT_NCONNECT, OPT_SOFT, OPT_HARD, OPT_TIMEO,
+	OPT_RETRANS,
 };
 
 static const struct constant_table symlinks_table[] = {
@@ -101,6 +104,7 @@ static const struct fs_parameter_spec params[] = {
 	fsparam_flag("hard",			OPT_HARD),
 	fsparam_u32("timeo",			OPT_TIMEO),
 	fsparam_u32("retrans",			OPT_RETRANS),
+	fsparam_u32("nconnect",			OPT_NCONNECT),
 	{}
 };
 
@@ -264,6 +268,12 @@ static int parse_param(struct fs_context *fc, struct fs_parameter *param)
 	case OPT_LOCAL_LOCK:
 		opts->local_lock = result.uint_32;
 		return 0;
+	case OPT_NCONNECT:
+		if (!result.uint_32 || result.uint_32 > QTFS_CHANS_MAX)
+			return mount_invalid(fc, "nconnect=%u is not between 1 and %u",
+				      result.uint_32, QTFS_CHANS_MAX);
+		opts->nconnect = result.uint_32;
+		return 0;
 	case OPT_RSIZE:
 		return parse_io(fc, "rsize", result.uint_32, &opts->rsize);
 	case OPT_WSIZE:
@@ -372,6 +382,8 @@ static int qtfs_show_options(struct seq_file *m, struct dentry *root)
 		seq_printf(m, ",timeo=%u", o->timeo);
 	if (o->soft || o->retrans != DEFAULT_RETRANS)
 		seq_printf(m, ",retrans=%u", o->retrans);
+	if (o->nconnect > 1)
+		seq_printf(m, ",nconnect=%u", o->nconnect);
 	if (o->connect_timeout != DEFAULT_CONNECT_TIMEOUT)
 		seq_printf(m, ",connect_timeout=%u", o->connect_timeout);
 	return 0;
@@ -507,6 +519,7 @@ static int fill_super(struct super_block *sb, struct fs_context *fc)
 	fs->opts = ctx->opts;
 	fs->session = ctx->session;
 	ctx->session = NULL;
+	fs->opts.nconnect = fs->session->nr_chans;
 	fs->opts.rsize = min(fs->opts.rsize,
 			     rounddown(fs->session->io_max, (u32)PAGE_SIZE));
 	fs->opts.wsize = min(fs->opts.wsize,
@@ -585,6 +598,9 @@ static int ctx_connect(struct fs_context *fc, struct mount_ctx *ctx)
 		.psk_len = ctx->psk_len,
 		.timeout = HZ * ctx->opts.connect_timeout,
 		.io_max	 = max3(ctx->opts.rsize, ctx->opts.wsize, DEFAULT_IO),
+		.nconnect = ctx->opts.nconnect ?:
+			    min(num_online_cpus(), DEFAULT_NCONNECT_MAX),
+		.fewer	 = !ctx->opts.nconnect,
 	};
 	int err;
 

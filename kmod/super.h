@@ -29,6 +29,7 @@ enum qtfs_symlinks {
  * @soft: calls fail after @timeo * @retrans
  * @timeo: in tenths of a second
  * @local_lock: QTFS_LOCAL_*: locks that exclude nobody but this mount's own
+ * @nconnect: connections of the session; 0: not said
  * @ac: attribute time-outs in seconds
  */
 struct qtfs_options {
@@ -41,6 +42,7 @@ struct qtfs_options {
 	u32 soft;
 	u32 timeo;
 	u32 retrans;
+	u32 nconnect;
 	struct {
 		u32 reg_min;
 		u32 reg_max;

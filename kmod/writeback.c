@@ -328,7 +328,7 @@ static int wb_run(struct address_space *mapping, struct writeback_control *wbc,
 		return 0;
 	/* Where requests have their time, they end. Else the pages stay dirty. */
 	if (!qtfs_session_alive(session) &&
-	    (!session->patience || qtfs_chan_wait_up(session->chan)))
+	    (!session->patience || qtfs_session_wait_up(session)))
 		return -EIO;
 	b.open = closing;
 	if (closing)
@@ -388,7 +388,7 @@ int qtfs_flush_pages(struct inode *inode, struct qtfs_open *closing)
 	/* Before writepages waits for each folio, unkillably. */
 	err = wb_wait(inode);
 	if (!err)
-		err = qtfs_chan_wait_up(session->chan);
+		err = qtfs_session_wait_up(session);
 	if (!err)
 		err = wb_run(mapping, &wbc, closing, &latest);
 	if (!err && latest)

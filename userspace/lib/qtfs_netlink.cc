@@ -79,6 +79,7 @@ MountStatus parse_mount(const Attributes& from) {
   mount.protocol = u32(from, QTFS_A_MOUNT_PROTOCOL);
   mount.inflight = u32(from, QTFS_A_MOUNT_INFLIGHT);
   mount.waiting = u32(from, QTFS_A_MOUNT_WAITING);
+  mount.connections = u32(from, QTFS_A_MOUNT_CONNECTIONS);
   return mount;
 }
 

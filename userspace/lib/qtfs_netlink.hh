@@ -39,6 +39,7 @@ struct MountStatus {
   uint64_t protocol = 0;
   uint64_t inflight = 0;
   uint64_t waiting = 0;
+  uint64_t connections = 0;
 };
 
 struct OperationStats {

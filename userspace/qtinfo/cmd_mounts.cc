@@ -48,6 +48,7 @@ Tree cmd_mounts() {
     one["path"] = mount.path;
     one["channel"] = mount.channel;
     one["state"] = mount.state;
+    one["connections"] = mount.connections;
     one["protocol"] = mount.protocol;
     one["session"] = hex(mount.session);
     one["inflight"] = mount.inflight;

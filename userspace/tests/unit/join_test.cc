@@ -116,7 +116,8 @@ TEST_F(Joining, OneSessionsSecretIsNotAnothers) {
   connect(other);
   Client third;
   greet(third);
-  EXPECT_EQ(EACCES, third.session(QTFS_SESSION_JOIN, &client_.session_id(), &other.secret())->err());
+  EXPECT_EQ(EACCES,
+            third.session(QTFS_SESSION_JOIN, &client_.session_id(), &other.secret())->err());
 }
 
 // Who listens to one connection's proof cannot use it on the next.
@@ -176,7 +177,8 @@ TEST_F(Joining, NotAfterTheEnd) {
     usleep(1000);
   Client late;
   greet(late);
-  EXPECT_EQ(ESTALE, late.session(QTFS_SESSION_JOIN, &client_.session_id(), &client_.secret())->err());
+  EXPECT_EQ(ESTALE,
+            late.session(QTFS_SESSION_JOIN, &client_.session_id(), &client_.secret())->err());
 }
 
 // Whoever joins while the last connection goes either has the session or has not.
@@ -191,6 +193,7 @@ TEST_F(Joining, InTheMomentOfTheEnd) {
     closer.join();
     ASSERT_TRUE(joined.ok());
     if (joined->err() == 0) {
+      two.cred = 1;
       EXPECT_EQ(0, two.getattr(root_).err());
     } else {
       EXPECT_EQ(ESTALE, joined->err());
