@@ -136,13 +136,13 @@ static struct qtfs_wire_poll poll_body(struct qtfs_open *open)
 	};
 }
 
-/* From here on the engine tells. */
 /* Questions about an open do not overtake each other, nor do their answers. */
 static struct qtfs_chan *poll_chan(struct qtfs_open *open)
 {
 	return qtfs_session_chan_of(open->session, open->release.open);
 }
 
+/* From here on the engine tells. */
 static int poll_ask(struct qtfs_open *open)
 {
 	struct qtfs_wire_poll body = poll_body(open), rep;

@@ -67,7 +67,14 @@ done
 grep -q "every queue of the device is in use" <<<"$said" || fail "$said"
 [ "$n" -gt 4 ] || fail "only $n"
 expect_ok ls "$TMP/m1"
-for ((i = 1; i < n; i++)); do
+expect_ok umount "$TMP/m1"
+expect_ok umount "$TMP/m2"
+fails_within 10 "nconnect=4, connection 3: pcie:0: every queue of the device is in use" \
+	-o nconnect=4 pcie:0:/srv
+expect_ok mount -t qtfs -o nconnect=2 pcie:0:/srv "$OTHER"
+expect_ok ls "$OTHER"
+expect_ok umount "$OTHER"
+for ((i = 3; i < n; i++)); do
 	expect_ok umount "$TMP/m$i"
 done
 expect_ok ls "$MNT/srv"

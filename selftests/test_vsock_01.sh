@@ -82,11 +82,13 @@ expect_status 32 mount -i -t qtfs -o trans=tcp vsock:1:/ "$OTHER"
 expect_match "the source names channel vsock, the option trans= tcp" \
 	sh -c "dmesg | sed '1,/$MARK/d'"
 
-begin "qtinfo shows channel and address"
-expect_ok mount -t qtfs -o port=$PORT "vsock:1:$TREE" "$OTHER"
+begin "qtinfo shows channel, address, and how many connections"
+expect_ok mount -t qtfs -o port=$PORT,nconnect=3 "vsock:1:$TREE" "$OTHER"
 expect_match "vsock:1:$PORT" qtinfo mounts
 expect_output vsock sh -c "qtinfo --json mounts |
 	jq -r '.[] | select(.source == \"vsock:1:$TREE\") | .channel'"
+expect_output 3 sh -c "qtinfo --json mounts |
+	jq '.[] | select(.source == \"vsock:1:$TREE\") | .connections'"
 
 begin "files are listed, read and written"
 echo text >"$TREE/file"

@@ -593,7 +593,7 @@ FIXTURE_SETUP(engine)
 	ASSERT_LT(0, self->pid);
 	snprintf(self->dir, sizeof(self->dir), "/tmp/hostile.XXXXXX");
 	ASSERT_NE(NULL, mkdtemp(self->dir));
-	snprintf(opts, sizeof(opts), "port=%d,connect_timeout=10", port);
+	snprintf(opts, sizeof(opts), "port=%d,connect_timeout=10,nconnect=1", port);
 	ASSERT_EQ(0, mount("127.0.0.1:/", self->dir, "qtfs", 0, opts))
 		TH_LOG("%m");
 }

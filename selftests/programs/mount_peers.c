@@ -140,7 +140,7 @@ FIXTURE_SETUP(peer)
 	snprintf(self->dir, sizeof(self->dir), "/tmp/peer.XXXXXX");
 	ASSERT_NE(NULL, mkdtemp(self->dir));
 	snprintf(self->options, sizeof(self->options),
-		 "port=%d,connect_timeout=2", self->port);
+		 "port=%d,connect_timeout=2,nconnect=1", self->port);
 	if (!variant->key)
 		return;
 	snprintf(self->key, sizeof(self->key), "%s.key", self->dir);
