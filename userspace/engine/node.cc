@@ -108,7 +108,7 @@ Result<Granted> NodeTable::grant_locked(unsigned index, const NodeKey& key, cons
   if (fd && !node->fd_)
     install(shard, *node, std::move(fd));
   node->stamp_ = stamp_.fetch_add(1, std::memory_order_relaxed) + 1;
-  return Granted{node, node->stamp_};
+  return Granted{node, node->stamp_, node->fd_};
 }
 
 NodeTable::~NodeTable() {
@@ -136,7 +136,7 @@ Result<Granted> NodeTable::renew(uint64_t id) {
     return Status::error(ESTALE);
   Node& node = *found->second;
   node.stamp_ = stamp_.fetch_add(1, std::memory_order_relaxed) + 1;
-  return Granted{found->second, node.stamp_};
+  return Granted{found->second, node.stamp_, node.fd_};
 }
 
 void NodeTable::install(Shard& shard, Node& node, Ref<NodeFd> fd) {

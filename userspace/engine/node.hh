@@ -110,6 +110,7 @@ class Node : public RefCounted {
 struct Granted {
   Ref<Node> node;
   uint64_t stamp = 0;
+  Ref<NodeFd> fd;  // good even if another connection has the node forgotten meanwhile
 };
 
 class NodeTable {

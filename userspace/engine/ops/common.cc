@@ -118,6 +118,7 @@ Result<Child> grant_entry(Call& call, const Domain& domain, UniqueFd fd,
   child.entry.stamp = htole64(granted->stamp);
   child.entry.attr = node_attr(*stx, traits.synthetic);
   child.node = std::move(granted->node);
+  child.fd = std::move(granted->fd);
   return child;
 }
 

@@ -401,7 +401,7 @@ Status open_existing(Call& call, const Ref<Node>& dir, int dir_fd, const std::st
     return child.status();
   if (Status status = may_open(*child->node, flags); !status)
     return status;
-  auto opened = open_node(call, child->node, flags);
+  auto opened = open_as_asked(call, *child->node, child->fd->get(), flags);
   if (!opened)
     return opened.status();
   const auto granted = grant_open(call, child->node, std::move(*opened), flags);

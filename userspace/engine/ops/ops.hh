@@ -91,6 +91,7 @@ Traits traits_of(const FsKind& kind, const NodeKey& key, const NodeTable::Origin
 
 struct Child {
   Ref<Node> node;
+  Ref<NodeFd> fd;
   qtfs_wire_entry entry{};
 };
 // The entry for the object behind @fd, found as @origin in the directory behind @dir (-1 for an
