@@ -28,7 +28,6 @@
 #define DEFAULT_CONNECT_TIMEOUT 10u
 #define DEFAULT_TIMEO 600u
 #define DEFAULT_RETRANS 2u
-#define DEFAULT_NCONNECT_MAX 4u
 
 /* Says why, to who mounts (read from the fs_context) and in the kernel log. */
 #define mount_error(fc, fmt, ...)					\
@@ -598,8 +597,7 @@ static int ctx_connect(struct fs_context *fc, struct mount_ctx *ctx)
 		.psk_len = ctx->psk_len,
 		.timeout = HZ * ctx->opts.connect_timeout,
 		.io_max	 = max3(ctx->opts.rsize, ctx->opts.wsize, DEFAULT_IO),
-		.nconnect = ctx->opts.nconnect ?:
-			    min(num_online_cpus(), DEFAULT_NCONNECT_MAX),
+		.nconnect = ctx->opts.nconnect ?: 1,
 		.fewer	 = !ctx->opts.nconnect,
 	};
 	int err;

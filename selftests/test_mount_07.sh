@@ -42,10 +42,9 @@ for n in 1 4 16; do
 	wait_until 10 none_left || fail "$(connections) sockets stay"
 done
 
-begin "without the option: one for each processor, four at most"
+begin "without the option: one"
 mounted ""
-cpus=$(nproc --all)
-expect_eq $((cpus < 4 ? cpus : 4)) "$(told)" "connections"
+expect_eq 1 "$(told)" "connections"
 expect_ok umount "$OTHER"
 
 begin "what makes no sense is refused"
