@@ -233,19 +233,16 @@ Result<size_t> write_fifo(Call& call, const Ref<Open>& open, bool nowait) {
   while (call.written < bytes.size()) {
     const ssize_t put =
         write(open->fd.get(), bytes.data() + call.written, bytes.size() - call.written);
-    if (put >= 0)
+    if (put >= 0) {
       call.written += static_cast<size_t>(put);
-    else if (errno != EAGAIN && call.written == 0)
-      return Status::last();
-    else if (errno != EAGAIN || (nowait && call.written > 0))
-      break;
-    else if (nowait)
-      return Status::error(EAGAIN);
-    else if (const Status status = call.wait_for(open, POLLOUT);
-             status.is_deferred() || call.written == 0)
+      continue;
+    }
+    Status status = Status::last();
+    if (status.err() == EAGAIN && !nowait)
+      status = call.wait_for(open, POLLOUT);
+    if (status.is_deferred() || call.written == 0)
       return status;
-    else
-      break;
+    break;
   }
   return call.written;
 }
