@@ -15,7 +15,9 @@
  * and SETATTR are sent when no WRITE is under way. For the rest:
  *  - CRED_PUT and the reaper's RELEASE are sent when no request that names the
  *    credential, or the open, is under way; neither number is used again.
- *  - FORGET carries a stamp and may come whenever it likes.
+ *  - FORGET carries a stamp, which orders it among the grants at the engine, not
+ *    among their replies: one that comes after the FORGET of a later grant names
+ *    a node that is stale, until it is looked up again.
  *  - CANCEL travels on the connection of what it cancels, POLL of an open always on
  *    the same one.
  *  - LOCK and UNLOCK of a file travel on one connection (qtfs_session_chan_of()):
@@ -399,13 +401,6 @@ static int greeting_run(struct greeting *g)
 	return err;
 }
 
-/* Whether a further connection is refused for want of room, or not served. */
-static bool greeting_full(int err)
-{
-	return err == -EBUSY || err == -EMFILE || err == -ECONNREFUSED ||
-	       err == -ETIMEDOUT;
-}
-
 static int greeting_more(struct greeting *g)
 {
 	struct qtfs_session_params *p = g->params;
@@ -416,12 +411,6 @@ static int greeting_more(struct greeting *g)
 	g->joins = true;
 	while (!err && session->nr_chans < p->nconnect)
 		err = greeting_run(g);
-	if (p->fewer && greeting_full(err)) {
-		qtfs_info("%u of %u connections: %s\n", session->nr_chans,
-			  p->nconnect, p->why);
-		p->why[0] = '\0';
-		return 0;
-	}
 	if (err && p->why[0]) {
 		strscpy(why, p->why, sizeof(why));
 		snprintf(p->why, sizeof(p->why), "nconnect=%u, connection %u: %s",

@@ -33,7 +33,6 @@ struct qtfs_req;
  * @timeout: in jiffies, for all of connecting
  * @io_max: longest payload wanted
  * @nconnect: connections wanted
- * @fewer: as many as there can be will do
  * @why: returned: text for the user when connecting failed
  */
 struct qtfs_session_params {
@@ -46,7 +45,6 @@ struct qtfs_session_params {
 	long timeout;
 	u32 io_max;
 	u32 nconnect;
-	bool fewer;
 	char why[200];
 };
 

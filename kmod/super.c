@@ -598,7 +598,6 @@ static int ctx_connect(struct fs_context *fc, struct mount_ctx *ctx)
 		.timeout = HZ * ctx->opts.connect_timeout,
 		.io_max	 = max3(ctx->opts.rsize, ctx->opts.wsize, DEFAULT_IO),
 		.nconnect = ctx->opts.nconnect ?: 1,
-		.fewer	 = !ctx->opts.nconnect,
 	};
 	int err;
 
