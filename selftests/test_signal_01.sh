@@ -6,12 +6,9 @@
 # Files below $SRV that the engine has open for reading or writing; what it
 # keeps to name a node (O_PATH) does not count.
 opens() {
-	on_host "cd /proc/\$(cat /run/qtfs-engine.pid); n=0
-		for fd in fd/*; do
-			case \$(readlink \$fd) in
-			$SRV/*) grep -q 'flags:.*1....... *\$' fdinfo/\${fd#fd/} 2>/dev/null || n=\$((n + 1)) ;;
-			esac
-		done; echo \$n"
+	on_host "cd /proc/\$(cat /run/qtfs-engine.pid)
+		find fd -lname '$SRV/*' -printf 'fdinfo/%f\n' |
+			xargs -r grep -hs '^flags:' | grep -vc '1.......\$'"
 }
 
 no_opens() {
