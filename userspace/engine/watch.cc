@@ -160,6 +160,7 @@ void Watch::attend() {
 
 void Watch::listen(uint32_t level) {
   again_ = false;
+  rest_ = false;
   known_ = level;
   first_ = true;
   listening_ = true;
@@ -168,6 +169,7 @@ void Watch::listen(uint32_t level) {
 
 // Where the ring tells only once: of what it has not told.
 void Watch::listen_rest(uint32_t told) {
+  rest_ = false;
   deaf_ = true;  // until the client looks; then for everything
   // What is told once would be told to the ring then, which would not pass it on.
   if (told == QTFS_POLL_ALL || (told & told_once))
@@ -176,7 +178,8 @@ void Watch::listen_rest(uint32_t told) {
   table_.host_.watch_ring().poll_fd(open_->fd.get(), from_wire(QTFS_POLL_ALL & ~told), true, op_);
 }
 
-// What of @mask the client has to be told now. Wakes that it need not know of end the listening.
+// What of @mask the client has to be told now. After a wake that it need not know of, only what it
+// was not told is listened for.
 uint32_t Watch::news(uint32_t mask, bool more) {
   const bool first = std::exchange(first_, false);
   if (first && !(mask & ~known_)) {
@@ -189,10 +192,12 @@ uint32_t Watch::news(uint32_t mask, bool more) {
   held_ |= mask & told_once & ~fresh;
   if (fresh && !more)
     listen_rest(told_ | known_);
-  if (!fresh) {
+  if (!fresh && more) {
+    rest_ = true;  // when that has ended
     deaf_ = true;
-    if (more)
-      table_.host_.watch_ring().cancel(op_);
+    table_.host_.watch_ring().cancel(op_);
+  } else if (!fresh) {
+    listen_rest(told_);
   }
   return fresh;
 }
@@ -212,6 +217,8 @@ void Watch::on_event(const Completion& completion) {
       deaf_ = !again_;
     if (!ending_ && !listening_ && again_)
       listen(level_);
+    else if (!ending_ && !listening_ && rest_)
+      listen_rest(told_);
     if (fresh) {
       open = open_->id;
       level.generation = htole64(++open_->poll_generation);

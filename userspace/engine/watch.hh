@@ -90,6 +90,7 @@ class Watch final : public Watcher, public std::enable_shared_from_this<Watch> {
   bool listening_ = false;
   bool deaf_ = true;    // nobody listens until the client looks
   bool again_ = false;  // it has
+  bool rest_ = false;   // what it was not told is to be listened for
   bool over_ = false;   // the open goes
   bool ending_ = false;
 };
