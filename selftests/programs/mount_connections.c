@@ -297,6 +297,39 @@ TEST_F(pair, what_was_given_up_is_not_overtaken)
 	EXPECT_EQ(status, seen(0, QTFS_OP_PING));
 }
 
+/* Large transfers take turns; who gives one up says so where it is. */
+TEST_F(pair, large_ones_are_cancelled_where_they_are)
+{
+	double end = now() + 60;
+	void *buf;
+	pid_t pid;
+	int fd, i;
+
+	shared->others.op = QTFS_OP_READ;
+	ASSERT_EQ(0, posix_memalign(&buf, 4096, 65536));
+	pid = fork();
+	ASSERT_LE(0, pid);
+	if (!pid) {
+		use_connection(0);
+		shared->user[0] = getpid();
+		fd = open(self->file, O_RDONLY | O_DIRECT);
+		for (i = 0; i < 2 && fd >= 0; i++)
+			pread(fd, buf, 65536, 0);
+		_exit(0);
+	}
+	while (!held() && now() < end)
+		nap_ms(10);
+	ASSERT_EQ(2, shared->held);
+	EXPECT_TRUE(killed_within(pid, 0, 60));
+	/* It is read when the one before is answered. */
+	shared->go = 1;
+	while (!seen(1, QTFS_OP_CANCEL) && now() < end)
+		nap_ms(10);
+	EXPECT_EQ(1, seen(1, QTFS_OP_CANCEL));
+	EXPECT_EQ(0, seen(0, QTFS_OP_CANCEL));
+	free(buf);
+}
+
 /*
  * An answer that comes late says what the file was, to who asked before somebody
  * who knows better.
