@@ -70,12 +70,12 @@
 	X(64, LOCK,	    lock,	 sizeof(struct qtfs_wire_lock),	     sizeof(struct qtfs_wire_attr)) \
 	X(65, UNLOCK,	    unlock,	 sizeof(struct qtfs_wire_lock),	     QTFS_NOTHING) \
 	X(66, GETLOCK,	    getlock,	 sizeof(struct qtfs_wire_lock),	     sizeof(struct qtfs_wire_lock)) \
-	/* coherence, events, relays, mounts, recovery */ \
+	/* coherence, events, sockets, mounts, recovery */ \
 	X(72, LEASE,	    lease,	 sizeof(struct qtfs_wire_lease),     sizeof(struct qtfs_wire_lease)) \
 	X(73, LEASE_RETURN, lease_return, sizeof(struct qtfs_wire_lease),    QTFS_NOTHING) \
 	X(76, WATCH,	    watch,	 sizeof(struct qtfs_wire_watch),     QTFS_NOTHING) \
 	X(80, POLL,	    poll,	 sizeof(struct qtfs_wire_poll),	     sizeof(struct qtfs_wire_poll)) \
-	X(84, RELAY,	    relay,	 sizeof(struct qtfs_wire_relay),     QTFS_NOTHING) \
+	X(84, SHUTDOWN,	    shutdown,	 sizeof(struct qtfs_wire_shutdown),  QTFS_NOTHING) \
 	X(96, MOUNT,	    mount,	 sizeof(struct qtfs_wire_mount),     QTFS_NOTHING) \
 	X(97, UMOUNT,	    umount,	 sizeof(struct qtfs_wire_mount),     QTFS_NOTHING) \
 	X(100, RECLAIM,	    reclaim,	 sizeof(struct qtfs_wire_reclaim),   sizeof(struct qtfs_wire_entry))
@@ -87,8 +87,7 @@
 	X(0x8003, PUSH_RECALL,	push_recall,	sizeof(struct qtfs_wire_push_recall)) \
 	X(0x8004, PUSH_POLL,	push_poll,	sizeof(struct qtfs_wire_push_poll)) \
 	X(0x8005, PUSH_MOUNTS,	push_mounts,	sizeof(struct qtfs_wire_push_mounts)) \
-	X(0x8006, PUSH_UNPARK,	push_unpark,	sizeof(struct qtfs_wire_push_unpark)) \
-	X(0x8007, PUSH_RELAY,	push_relay,	sizeof(struct qtfs_wire_relay))
+	X(0x8006, PUSH_UNPARK,	push_unpark,	sizeof(struct qtfs_wire_push_unpark))
 /* clang-format on */
 
 enum qtfs_op {

@@ -122,7 +122,7 @@ QTFS_WIRE_ASSERT(struct qtfs_wire_rep, 48);
 #define QTFS_FEATURE_LEASES	(1ull << 2)
 #define QTFS_FEATURE_WATCH	(1ull << 3)
 #define QTFS_FEATURE_POLL	(1ull << 4)
-#define QTFS_FEATURE_RELAY	(1ull << 5)
+#define QTFS_FEATURE_SOCKETS	(1ull << 5)
 #define QTFS_FEATURE_MOUNT	(1ull << 6)
 #define QTFS_FEATURE_LOCKS	(1ull << 7)
 #define QTFS_FEATURE_PARK	(1ull << 8)
@@ -683,7 +683,8 @@ QTFS_WIRE_ASSERT(struct qtfs_wire_symlink, 16);
 #define QTFS_OPEN_EXEC		0x1000u	/* check for execution, not for reading */
 #define QTFS_OPEN_PLAIN		0x2000u	/* EOPNOTSUPP unless a regular file or a directory:
 					 * opening a FIFO or a device has side effects */
-#define QTFS_OPEN_ALL		0x3fffu
+#define QTFS_OPEN_CONNECT	0x4000u	/* a unix socket: connect to who listens there */
+#define QTFS_OPEN_ALL		0x7fffu
 
 /* qtfs_wire_opened.flags */
 #define QTFS_OPENED_POLLABLE	0x0001u
@@ -693,6 +694,11 @@ QTFS_WIRE_ASSERT(struct qtfs_wire_symlink, 16);
 #define QTFS_OPENED_APPEND	0x0010u
 #define QTFS_OPENED_BACKING	0x0020u	/* a backing file is offered */
 #define QTFS_OPENED_CREATED	0x0040u	/* CREATE made the file */
+
+/* qtfs_wire_opened.socket: what a connection carries; 0 if it is none. */
+#define QTFS_SOCKET_STREAM	1u
+#define QTFS_SOCKET_DGRAM	2u	/* messages: a READ or WRITE is one of them */
+#define QTFS_SOCKET_SEQPACKET	3u
 
 /*
  * OPEN: by node; where @dir is not 0 a name follows, and the open fails with
@@ -710,7 +716,7 @@ QTFS_WIRE_ASSERT(struct qtfs_wire_open, 24);
 struct qtfs_wire_opened {
 	__le64 open;
 	__le32 flags;			/* QTFS_OPENED_* */
-	__le32 reserved;
+	__le32 socket;			/* QTFS_SOCKET_* */
 	struct qtfs_wire_attr attr;
 };
 QTFS_WIRE_ASSERT(struct qtfs_wire_opened, 160);
@@ -1060,21 +1066,15 @@ struct qtfs_wire_poll {
 };
 QTFS_WIRE_ASSERT(struct qtfs_wire_poll, 24);
 
-/* RELAY: a unix socket's bytes. Each message names its relay. */
-#define QTFS_RELAY_OPEN		1u	/* payload: path and credentials of the connector */
-#define QTFS_RELAY_DATA		2u
-#define QTFS_RELAY_CREDIT	3u	/* @arg: bytes that may be sent more */
-#define QTFS_RELAY_SHUT		4u	/* @arg: SHUT_RD 1, SHUT_WR 2 */
-#define QTFS_RELAY_FD		5u	/* @arg: open or relay that is passed */
-#define QTFS_RELAY_CLOSE	6u
-struct qtfs_wire_relay {
-	__le64 relay;
-	__le64 arg;
-	__le64 offset;			/* of the stream, for resuming */
-	__le32 action;
-	__le32 flags;
+/* SHUTDOWN: one direction of a connection, or both; as shutdown(2). */
+#define QTFS_SHUT_READ		0x1u
+#define QTFS_SHUT_WRITE		0x2u
+struct qtfs_wire_shutdown {
+	__le64 open;
+	__le32 how;			/* QTFS_SHUT_* */
+	__le32 reserved;
 };
-QTFS_WIRE_ASSERT(struct qtfs_wire_relay, 32);
+QTFS_WIRE_ASSERT(struct qtfs_wire_shutdown, 16);
 
 /* MOUNT, UMOUNT on the server: payload is "fstype\0source\0options\0". */
 struct qtfs_wire_mount {

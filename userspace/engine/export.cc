@@ -67,6 +67,9 @@ std::string conflict(const std::vector<Export>& exports) {
       if (!inner.devices && outer.devices)
         return fmt::format("export {}: without devices, but inside {}, which has them", inner.path,
                            above);
+      if (!inner.sockets && outer.sockets)
+        return fmt::format("export {}: without sockets, but inside {}, which has them", inner.path,
+                           above);
     }
   }
   return {};
@@ -108,6 +111,7 @@ Result<Exports> Exports::open(const std::vector<ExportConfig>& configs, std::str
     made.name = config.name;
     made.readonly = config.readonly;
     made.devices = config.devices;
+    made.sockets = config.sockets;
     made.index = static_cast<uint32_t>(exports.exports_.size());
     const std::string path = made.path.empty() ? "/" : made.path;
     made.root.reset(::open(path.c_str(), O_PATH | O_DIRECTORY | O_CLOEXEC));

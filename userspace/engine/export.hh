@@ -19,6 +19,7 @@ struct Export {
   std::string name;
   bool readonly = false;
   bool devices = false;
+  bool sockets = true;
   uint32_t index = 0;
   UniqueFd root;  // O_PATH
 };

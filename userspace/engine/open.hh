@@ -43,8 +43,9 @@ class Open : public RefCounted {
   UniqueFd fd;
   Ref<Node> node;
   Ref<const Cred> opener;
-  uint32_t flags = 0;  // QTFS_OPEN_*
-  uint32_t type = 0;   // enum qtfs_type
+  uint32_t flags = 0;   // QTFS_OPEN_*
+  uint32_t type = 0;    // enum qtfs_type
+  uint32_t socket = 0;  // QTFS_SOCKET_*, of a connection
   bool synthetic = false;
   bool seekable = true;
   bool pollable = false;       // reading and writing may wait for somebody
@@ -70,7 +71,8 @@ class Open : public RefCounted {
   // Nobody is told any more; with @for_good never again.
   void end_watch(bool for_good = false);
 
-  bool fifo() const { return type == QTFS_TYPE_FIFO; }
+  // Bytes from one end to another: who has to wait does so in the loop.
+  bool piped() const { return type == QTFS_TYPE_FIFO || socket; }
   bool regular() const { return type == QTFS_TYPE_REG && !synthetic; }
   bool writable() const { return (flags & QTFS_OPEN_WRITE) != 0; }
 

@@ -135,7 +135,8 @@ class Client {
   // Credential of the following calls.
   uint32_t cred = 0;
   // That hello_body() offers.
-  uint64_t features = QTFS_FEATURE_LOCKS | QTFS_FEATURE_PARK | QTFS_FEATURE_POLL;
+  uint64_t features =
+      QTFS_FEATURE_LOCKS | QTFS_FEATURE_PARK | QTFS_FEATURE_POLL | QTFS_FEATURE_SOCKETS;
 
   // --- operations; a failure is the answer's error
 
@@ -187,6 +188,7 @@ class Client {
   Result<uint32_t> poll(uint64_t open, uint32_t mask = QTFS_POLL_ALL);
   // How many bytes a FIFO has.
   Result<uint64_t> readable(uint64_t open);
+  Status shutdown(uint64_t open, uint32_t how);
   Result<std::string> getxattr(uint64_t node, std::string_view name, uint32_t size = 65536);
   Result<uint32_t> xattr_size(uint64_t node, std::string_view name);
   Result<std::string> listxattr(uint64_t node, uint32_t size = 65536);

@@ -320,6 +320,10 @@ Result<uint64_t> Client::readable(uint64_t open) {
   return le64toh(reply->result);
 }
 
+Status Client::shutdown(uint64_t open, uint32_t how) {
+  return plain(QTFS_OP_SHUTDOWN, Body().put(qtfs_wire_shutdown{htole64(open), htole32(how), 0}));
+}
+
 Result<std::string> Client::getxattr(uint64_t node, std::string_view name, uint32_t size) {
   const auto answer = call(QTFS_OP_GETXATTR, xattr_body(node, name, size).bytes());
   if (!answer)

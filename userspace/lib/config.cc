@@ -105,7 +105,7 @@ void read_exports(const toml::node& node, std::vector<ExportConfig>& out, Proble
     ExportConfig& made = out.emplace_back();
     read_table(*table, problem, Key<std::string>{"path", &made.path},
                Key<std::string>{"name", &made.name}, Key<bool>{"readonly", &made.readonly},
-               Key<bool>{"devices", &made.devices});
+               Key<bool>{"devices", &made.devices}, Key<bool>{"sockets", &made.sockets});
     if (made.path.empty())
       problem.at(item.source(), "an export needs a \"path\"");
   }
@@ -175,11 +175,13 @@ Result<ExportConfig> parse_export(const std::string& text, std::string& error) {
       out.readonly = false;
     } else if (part == "dev") {
       out.devices = true;
+    } else if (part == "nosock") {
+      out.sockets = false;
     } else if (part.rfind("name=", 0) == 0) {
       out.name = part.substr(5);
     } else {
-      error =
-          fmt::format("export {}: unknown option \"{}\" (ro, rw, dev, name=NAME)", out.path, part);
+      error = fmt::format("export {}: unknown option \"{}\" (ro, rw, dev, nosock, name=NAME)",
+                          out.path, part);
       return Status::error(EINVAL);
     }
   }

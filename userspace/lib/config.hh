@@ -15,6 +15,7 @@ struct ExportConfig {
   std::string name;
   bool readonly = false;
   bool devices = false;  // device nodes may be opened
+  bool sockets = true;   // unix sockets may be connected to
 };
 
 struct Limits {

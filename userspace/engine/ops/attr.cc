@@ -152,7 +152,8 @@ Status op_access(Call& call) {
   qtfs_wire_access_rep rep{};
   constexpr uint32_t all = QTFS_MAY_EXEC | QTFS_MAY_WRITE | QTFS_MAY_READ;
   const uint32_t mask = le32toh(body->mask) & all;
-  rep.allowed = htole32(allowed((*fd)->get(), "", mask, (*node)->domain.readonly));
+  rep.allowed =
+      htole32(allowed((*fd)->get(), "", mask, write_protected((*node)->domain, (*node)->key.type)));
   rep.attr = *attr;
   call.reply.put(rep);
   return {};

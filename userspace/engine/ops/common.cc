@@ -109,7 +109,8 @@ Result<Child> grant_entry(Call& call, const Domain& domain, UniqueFd fd,
   const Traits traits = traits_of(call.context->kinds.get(fd.get(), key.dev), key, origin, dir);
   Child child;
   if (key.type != QTFS_TYPE_LNK)
-    child.entry.access = htole32(allowed(fd.get(), "", conceivable(*stx), domain.readonly));
+    child.entry.access =
+        htole32(allowed(fd.get(), "", conceivable(*stx), write_protected(domain, key.type)));
   auto granted =
       call.session->nodes.grant(key, domain, traits, std::move(fd), origin, *call.context);
   if (!granted)
@@ -135,8 +136,8 @@ Result<Child> renew_entry(Call& call, const Ref<Node>& node) {
     return Status::error(ESTALE);
   Child child;
   if (node->key.type != QTFS_TYPE_LNK)
-    child.entry.access =
-        htole32(allowed((*fd)->get(), "", conceivable(*stx), node->domain.readonly));
+    child.entry.access = htole32(allowed((*fd)->get(), "", conceivable(*stx),
+                                         write_protected(node->domain, node->key.type)));
   auto granted = call.session->nodes.renew(node->id);
   if (!granted)
     return granted.status();

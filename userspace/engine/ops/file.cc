@@ -10,8 +10,9 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <utility>
 
-#include "engine/ops/ops.hh"
+#include "engine/ops/socket.hh"
 #include "engine/watch.hh"
 
 namespace qtfs {
@@ -109,7 +110,9 @@ Result<Payload> read_regular(Call& call, Open& open, size_t len, uint64_t offset
 Result<size_t> read_once(Open& open, std::byte* to, size_t len, uint64_t offset, bool nowait) {
   const int fd = open.fd.get();
   ssize_t got = 0;
-  if (nowait && !open.fifo()) {
+  if (open.socket)
+    return receive(open, to, len);
+  if (nowait && !open.piped()) {
     const iovec iov{to, len};
     got = preadv2(fd, &iov, 1, open.seekable ? static_cast<off_t>(offset) : -1, RWF_NOWAIT);
     if (got >= 0)
@@ -134,7 +137,7 @@ bool ready(const Open& open, short events) {
 // Where reading has to wait for somebody, it does so in the loop, and without a thread; a FIFO is
 // read there, too.
 Status read_where(Call& call, const Ref<Open>& open, bool nowait) {
-  if (open->fifo() || call.may_block)
+  if (open->piped() || call.may_block)
     return {};
   if (open->pollable && !ready(*open, POLLIN))
     return nowait ? Status::error(EAGAIN) : call.wait_for(open, POLLIN);
@@ -152,7 +155,7 @@ Result<Payload> read_special(Call& call, const Ref<Open>& holder, size_t len, ui
   const auto got = read_once(open, buffer->data(), len, offset, nowait);
   if (!got) {
     call.context->buffers.give(std::move(*buffer));
-    if (got.err() == EAGAIN && open.fifo() && !nowait)
+    if (got.err() == EAGAIN && open.piped() && !nowait)
       return call.wait_for(holder, POLLIN);
     return got.status();
   }
@@ -228,11 +231,13 @@ Result<size_t> write_special(const WriteJob& job) {
 
 // All of it, waiting in the loop for room; what is not more than PIPE_BUF in one piece. Who waits
 // no longer, or does not want to, is told how much went.
-Result<size_t> write_fifo(Call& call, const Ref<Open>& open, bool nowait) {
+Result<size_t> write_piped(Call& call, const Ref<Open>& open, bool nowait) {
   const Bytes bytes = call.payload;
-  while (call.written < bytes.size()) {
-    const ssize_t put =
-        write(open->fd.get(), bytes.data() + call.written, bytes.size() - call.written);
+  bool empty = bytes.empty();  // a message, perhaps
+  while (call.written < bytes.size() || std::exchange(empty, false)) {
+    const Bytes rest = bytes.subspan(call.written);
+    const ssize_t put = open->socket ? send_as(call.context->creds, *open, rest)
+                                     : write(open->fd.get(), rest.data(), rest.size());
     if (put >= 0) {
       call.written += static_cast<size_t>(put);
       continue;
@@ -328,12 +333,12 @@ Status op_write(Call& call) {
   const uint32_t durable = QTFS_OPEN_SYNC | QTFS_OPEN_DSYNC | QTFS_OPEN_DIRECT;
   const bool regular = (*open)->regular();
   const int rwf = write_rwf(flags);
-  const bool fifo = (*open)->fifo();
+  const bool piped = (*open)->piped();
   const bool nowait = (flags & QTFS_WRITE_NOWAIT) != 0;
   call.patient = (*open)->pollable;
-  if (!regular && nowait && !fifo && (*open)->pollable && !ready(**open, POLLOUT))
+  if (!regular && nowait && !piped && (*open)->pollable && !ready(**open, POLLOUT))
     return Status::error(EAGAIN);
-  if (!call.may_block && !fifo && (!regular || rwf || ((*open)->flags & durable)))
+  if (!call.may_block && !piped && (!regular || rwf || ((*open)->flags & durable)))
     return Status::defer();
   if (le64toh(body->offset) > INT64_MAX - call.payload.size())
     return Status::error(EFBIG);
@@ -354,7 +359,7 @@ Status op_write(Call& call) {
     job.bytes = aligned.bytes();
   }
   const auto put = regular ? write_regular(job)
-                   : fifo  ? write_fifo(call, *open, nowait)
+                   : piped ? write_piped(call, *open, nowait)
                            : write_special(job);
   if (!put)
     return put.status();
@@ -379,7 +384,7 @@ Status op_ioctl(Call& call) {
   if (!open)
     return open.status();
   // What others do is not known to be harmless.
-  if (le32toh(body->cmd) != QTFS_IOCTL_READABLE || !(*open)->fifo())
+  if (le32toh(body->cmd) != QTFS_IOCTL_READABLE || !(*open)->piped())
     return Status::error(ENOTTY);
   if (body->arg || body->out_max)
     return Status::error(EINVAL);

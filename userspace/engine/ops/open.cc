@@ -7,7 +7,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-#include "engine/ops/ops.hh"
+#include "engine/ops/socket.hh"
 
 namespace qtfs {
 
@@ -23,19 +23,26 @@ bool pollable(Context& context, int fd) {
   return true;
 }
 
+constexpr uint32_t connecting = QTFS_OPEN_CONNECT | QTFS_OPEN_READ | QTFS_OPEN_WRITE;
+
 // What must not be opened, whoever asks.
 Status may_open(const Node& node, uint32_t flags) {
-  if (flags & (QTFS_OPEN_WRITE | QTFS_OPEN_TRUNC))
+  // Nor does a filesystem that is mounted read-only keep anybody from connecting.
+  if ((flags & (QTFS_OPEN_WRITE | QTFS_OPEN_TRUNC)) && !(flags & QTFS_OPEN_CONNECT))
     if (Status status = writable(node); !status)
       return status;
   const bool plain = node.key.type == QTFS_TYPE_REG || node.key.type == QTFS_TYPE_DIR;
   if ((flags & QTFS_OPEN_PLAIN) && !plain)
     return Status::error(EOPNOTSUPP);
+  if ((flags & QTFS_OPEN_CONNECT) && node.key.type != QTFS_TYPE_SOCK)
+    return Status::error(ECONNREFUSED);
   switch (node.key.type) {
     case QTFS_TYPE_LNK:
       return Status::error(ELOOP);
     case QTFS_TYPE_SOCK:
-      return Status::error(ENXIO);
+      if (flags != connecting && flags != (connecting | QTFS_OPEN_NONBLOCK))
+        return Status::error(ENXIO);
+      return node.domain.exported->sockets ? Status() : Status::error(EACCES);
     case QTFS_TYPE_CHR:
     case QTFS_TYPE_BLK:
       // As on a filesystem that is mounted nodev.
@@ -141,7 +148,17 @@ Result<Opened> open_node(Call& call, const Ref<Node>& node, uint32_t flags) {
     return fd.status();
   if (Status status = call.act(); !status)
     return status;
-  return open_as_asked(call, *node, (*fd)->get(), flags);
+  if (!(flags & QTFS_OPEN_CONNECT))
+    return open_as_asked(call, *node, (*fd)->get(), flags);
+  auto connected = connect_socket(call, (*fd)->get(), flags);
+  if (!connected)
+    return connected;
+  // Of what has the name; the connection has attributes of its own.
+  const auto attr = fd_attr((*fd)->get(), node->synthetic);
+  if (!attr)
+    return attr.status();
+  connected->attr = *attr;
+  return connected;
 }
 
 uint32_t opened_flags(Call& call, Open& open) {
@@ -152,11 +169,11 @@ uint32_t opened_flags(Call& call, Open& open) {
     flags |= QTFS_OPENED_APPEND;
   if (open.regular() || open.type == QTFS_TYPE_DIR)
     return flags;
-  if (open.fifo() || (lseek(open.fd.get(), 0, SEEK_CUR) < 0 && errno == ESPIPE)) {
+  if (open.piped() || (lseek(open.fd.get(), 0, SEEK_CUR) < 0 && errno == ESPIPE)) {
     open.seekable = false;
     flags |= QTFS_OPENED_STREAM | QTFS_OPENED_NOSEEK;
   }
-  open.pollable = open.fifo() || pollable(*call.context, open.fd.get());
+  open.pollable = open.piped() || pollable(*call.context, open.fd.get());
   if (open.pollable)
     flags |= QTFS_OPENED_POLLABLE;
   return flags;
@@ -210,10 +227,13 @@ Result<qtfs_wire_opened> grant_open(Call& call, const Ref<Node>& node, Opened ma
   open->flags = flags;
   open->type = node->key.type;
   open->synthetic = node->synthetic;
-  open->memory = call.context->kinds.get(open->fd.get(), node->key.dev).memory;
+  if (!made.socket)  // else the descriptor says nothing of the node's filesystem
+    open->memory = call.context->kinds.get(open->fd.get(), node->key.dev).memory;
   open->kernel_append = made.kernel_append;
+  open->socket = made.socket;
   qtfs_wire_opened opened{};
   opened.flags = htole32(opened_flags(call, *open));
+  opened.socket = htole32(open->socket);
   const auto attr =
       made.attr ? Result<qtfs_wire_attr>(*made.attr) : fd_attr(open->fd.get(), open->synthetic);
   if (!attr)
@@ -439,7 +459,8 @@ Status reply_created(Call& call, const Ref<Node>& dir, const std::string& name, 
   return {};
 }
 
-constexpr uint32_t create_flags = QTFS_OPEN_ALL & ~(QTFS_OPEN_DIRECTORY | QTFS_OPEN_EXEC);
+constexpr uint32_t create_flags =
+    QTFS_OPEN_ALL & ~(QTFS_OPEN_DIRECTORY | QTFS_OPEN_EXEC | QTFS_OPEN_CONNECT);
 
 }  // namespace
 

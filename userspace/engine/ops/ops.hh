@@ -41,6 +41,7 @@ Status op_copy(Call& call);
 Status op_dedupe(Call& call);
 Status op_fiemap(Call& call);
 Status op_ioctl(Call& call);
+Status op_shutdown(Call& call);
 Status op_readdir(Call& call);
 // extended attributes
 Status op_getxattr(Call& call);
@@ -79,6 +80,11 @@ class FdPath {
 
 // EROFS where the node's export may not be changed.
 Status writable(const Node& node);
+// Whether the export keeps everybody from writing to what has @type; connecting to a socket changes
+// nothing.
+inline bool write_protected(const Domain& domain, uint32_t type) {
+  return domain.readonly && type != QTFS_TYPE_SOCK;
+}
 // Attributes of a descriptor of @node, with what only the engine knows.
 qtfs_wire_attr node_attr(const struct statx& stx, bool synthetic);
 Result<qtfs_wire_attr> fd_attr(int fd, bool synthetic);
@@ -109,6 +115,7 @@ Status reply_entry(Call& call, const Ref<Node>& dir, int dir_fd, const std::stri
 struct Opened {
   UniqueFd fd;
   bool kernel_append = false;          // the kernel appends whatever the offset
+  uint32_t socket = 0;                 // QTFS_SOCKET_*, of a connection
   std::optional<qtfs_wire_attr> attr;  // if they were taken since it was opened
 };
 // Registers an open; the opened part of a reply.
