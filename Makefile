@@ -31,7 +31,7 @@ all: modules userspace
 help:
 	@echo 'all         modules and userspace (the default)'
 	@echo 'modules     kernel modules for the running kernel, or KDIR=<headers>'
-	@echo 'userspace   the engine, qtinfo, mount.qtfs'
+	@echo 'userspace   the engine, qtfs-agent, qtinfo, mount.qtfs'
 	@echo 'demo        two virtual machines show what it does'
 	@echo 'shell       a prompt on the client of two such machines'
 	@echo 'check       every test; GROUPS="dir file" for some of them'
@@ -62,7 +62,7 @@ userspace:
 	@test -e $(RELEASE)/build.ninja || flock build/.release.lock \
 		cmake --preset release -S userspace
 	flock build/.release.lock cmake --build $(RELEASE) \
-		--target engine qtinfo mount.qtfs
+		--target engine qtfs-agent qtinfo mount.qtfs
 
 demo: packages
 	@selftests/vm/demo
@@ -100,6 +100,7 @@ endif
 
 install-programs: userspace
 	install -D $(RELEASE)/engine $(DESTDIR)$(SBINDIR)/qtfs-engine
+	install -D $(RELEASE)/qtfs-agent $(DESTDIR)$(SBINDIR)/qtfs-agent
 	install -D $(RELEASE)/qtinfo $(DESTDIR)$(SBINDIR)/qtinfo
 	install -D $(RELEASE)/mount.qtfs $(DESTDIR)$(HELPERDIR)/mount.qtfs
 
@@ -109,8 +110,11 @@ install-documents:
 	install -d $(DESTDIR)$(COMPLETIONDIR) $(DESTDIR)$(UNITDIR)
 	install -m 644 $(addprefix userspace/completions/,$(COMPLETIONS)) \
 		$(DESTDIR)$(COMPLETIONDIR)
-	sed 's|/usr/sbin/|$(SBINDIR)/|' userspace/engine/qtfs-engine.service \
-		>$(DESTDIR)$(UNITDIR)/qtfs-engine.service
+	for part in engine agent; do \
+		sed 's|/usr/sbin/|$(SBINDIR)/|' \
+			userspace/$$part/qtfs-$$part.service \
+			>$(DESTDIR)$(UNITDIR)/qtfs-$$part.service || exit; \
+	done
 	test -e $(DESTDIR)/etc/qtfs/engine.toml || install -D -m 644 \
 		userspace/engine/engine.toml $(DESTDIR)/etc/qtfs/engine.toml
 
@@ -119,11 +123,11 @@ ifeq ($(DESTDIR),)
 	-dkms remove qtfs/$(VERSION) --all
 endif
 	rm -rf $(DKMS_TREE)
-	rm -f $(addprefix $(DESTDIR)$(SBINDIR)/,qtfs-engine qtinfo)
+	rm -f $(addprefix $(DESTDIR)$(SBINDIR)/,qtfs-engine qtfs-agent qtinfo)
 	rm -f $(DESTDIR)$(HELPERDIR)/mount.qtfs
 	rm -f $(foreach page,$(MANUALS),$(call installed_manual,$(page)))
 	rm -f $(addprefix $(DESTDIR)$(COMPLETIONDIR)/,$(COMPLETIONS))
-	rm -f $(DESTDIR)$(UNITDIR)/qtfs-engine.service
+	rm -f $(addprefix $(DESTDIR)$(UNITDIR)/,qtfs-engine.service qtfs-agent.service)
 	@echo 'left in place: $(DESTDIR)/etc/qtfs'
 
 clean:

@@ -232,7 +232,16 @@ static int qtfs_mkdir(struct mnt_idmap *idmap, struct inode *dir,
 static int qtfs_mknod(struct mnt_idmap *idmap, struct inode *dir,
 		      struct dentry *dentry, umode_t mode, dev_t rdev)
 {
-	return dir_mknod(dir, dentry, mode, rdev, QTFS_OP_MKNOD);
+	int err = dir_mknod(dir, dentry, mode, rdev, QTFS_OP_MKNOD);
+
+	if (err)
+		return err;
+	/* What another entry moved elsewhere, or is something else, is not it. */
+	if (!d_inode(dentry) || inode_wrong_type(d_inode(dentry), mode))
+		return -EPROTO;
+	if (S_ISSOCK(mode))
+		set_bit(QTFS_INODE_BOUND_HERE, &qtfs_i(d_inode(dentry))->state);
+	return 0;
 }
 
 /* What O_CREAT does where the VFS does not open at the same time (nfsd). */

@@ -224,7 +224,8 @@ static struct qtfs_open *open_new(struct inode *inode,
 	open->flags = le32_to_cpu(opened->flags);
 	/* What is cached never waits for anybody, whatever the engine says. */
 	if ((open->flags & QTFS_OPENED_POLLABLE) &&
-	    inode->i_fop == &qtfs_direct_operations &&
+	    (inode->i_fop == &qtfs_direct_operations ||
+	     S_ISSOCK(inode->i_mode)) &&
 	    (session->features & QTFS_FEATURE_POLL)) {
 		open->poll = qtfs_poll_new();
 		if (!open->poll) {
@@ -374,17 +375,19 @@ static void open_release_sync(struct inode *inode, struct qtfs_open *open)
 }
 
 /*
- * Who has the other end of a FIFO finds this one closed as soon as close(2)
+ * Who has the other end of a FIFO or socket finds this one closed as soon as close(2)
  * returns. Who exits does not wait for that: not even SIGKILL would end it.
  */
-static void open_release_fifo(struct inode *inode, struct qtfs_open *open)
+static void open_release_pipe(struct inode *inode, struct qtfs_open *open)
 {
 	struct qtfs_session *session = open->session;
 
 	/* A request that outlives its caller has it still: the last one ends it. */
 	if (!qtfs_session_alive(session) || refcount_read(&open->ref) != 1)
 		return;
-	if (!(current->flags & (PF_EXITING | PF_KTHREAD)))
+	/* The agent, which has the sockets, serves other servers' mounts too. */
+	if (S_ISFIFO(inode->i_mode) &&
+	    !(current->flags & (PF_EXITING | PF_KTHREAD)))
 		open_release_sync(inode, open);
 	if (READ_ONCE(open->released))
 		return;
@@ -410,8 +413,8 @@ int qtfs_release(struct inode *inode, struct file *file)
 	    qtfs_session_alive(open->session) &&
 	    !qtfs_session_stalled(open->session) && open_wait_unused(open))
 		open_release_sync(inode, open);
-	if (S_ISFIFO(inode->i_mode))
-		open_release_fifo(inode, open);
+	if (S_ISFIFO(inode->i_mode) || S_ISSOCK(inode->i_mode))
+		open_release_pipe(inode, open);
 	qtfs_open_put(open);
 	return 0;
 }

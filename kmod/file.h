@@ -23,6 +23,7 @@ struct qtfs_session;
  * @cred: the opener's; reads and writes act as this one
  * @mode: FMODE_READ, FMODE_WRITE
  * @flags: QTFS_OPENED_*
+ * @socket: QTFS_SOCKET_*, of a connection
  * @poll: whether it is ready, where that can be asked; see poll.h. Or NULL
  * @inode_link: in qtfs_inode.opens, under its lock
  * @released: the engine has closed it already
@@ -43,6 +44,7 @@ struct qtfs_open {
 	const struct cred *cred;
 	fmode_t mode;
 	u32 flags;
+	u32 socket;
 	struct qtfs_poll *poll;
 	struct list_head inode_link;
 	bool released;
@@ -122,6 +124,10 @@ ssize_t qtfs_read_once(struct qtfs_open *open, loff_t pos, size_t count,
 		       struct iov_iter *to, u32 flags);
 ssize_t qtfs_write_once(struct kiocb *iocb, size_t count,
 			struct iov_iter *from, u32 flags);
+
+/* special.c: of what may have to be waited for. */
+ssize_t qtfs_stream_read_iter(struct kiocb *iocb, struct iov_iter *to);
+ssize_t qtfs_stream_write_iter(struct kiocb *iocb, struct iov_iter *from);
 
 /* FSYNC at the engine; pages must be there already. */
 int qtfs_fsync_call(struct qtfs_open *open, bool datasync);

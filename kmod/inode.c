@@ -18,6 +18,7 @@
 #include "range.h"
 #include "reap.h"
 #include "req.h"
+#include "socket.h"
 
 static struct kmem_cache *inode_cache;
 
@@ -80,6 +81,7 @@ void qtfs_evict_inode(struct inode *inode)
 	/* All pages are done: only the last touch of a completion is left. */
 	wait_event(qi->writeback_wq, !atomic_read(&qi->writeback));
 	qtfs_open_evict(inode);
+	qtfs_alias_evict(inode);
 
 	if (qi->node && !qtfs_handle_kept(inode)) {
 		qi->forget->node = qi->node;
@@ -167,6 +169,8 @@ static void inode_set_ops(struct inode *inode, const struct qtfs_attr *attr)
 		init_special_inode(inode, inode->i_mode, attr->rdev);
 		if (S_ISFIFO(inode->i_mode))
 			inode->i_fop = &qtfs_direct_operations;
+		if (S_ISSOCK(inode->i_mode))
+			inode->i_op = &qtfs_socket_inode_operations;
 		break;
 	}
 }

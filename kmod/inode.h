@@ -16,6 +16,7 @@ enum {
 	QTFS_INODE_STALE_DATA,	/* the page cache is older than the file */
 	QTFS_INODE_INVALIDATING, /* somebody is emptying it therefore */
 	QTFS_INODE_LIST_PLUS,	/* somebody wants the children's attributes */
+	QTFS_INODE_BOUND_HERE,	/* a socket of a program of this machine */
 };
 
 #define QTFS_ACCESS_SLOTS 2

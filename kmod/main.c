@@ -7,6 +7,7 @@
 #include <linux/string.h>
 #include <linux/vm_sockets.h>
 
+#include "agent.h"
 #include "chan.h"
 #include "inode.h"
 #include "log.h"
@@ -130,14 +131,19 @@ static int __init qtfs_init(void)
 	err = qtfs_pcie_client_init();
 	if (err)
 		goto out_exit_netlink;
-	err = qtfs_super_init();	/* last: from here on users arrive */
+	err = qtfs_agent_init();
 	if (err)
 		goto out_exit_pcie;
+	err = qtfs_super_init();	/* last: from here on users arrive */
+	if (err)
+		goto out_exit_agent;
 	qtfs_default_server(NULL, &def);
 	qtfs_info("version %s, server %s port %u over %s\n", QTFS_VERSION,
 		  def.address, def.port, def.trans->name);
 	return 0;
 
+out_exit_agent:
+	qtfs_agent_exit();
 out_exit_pcie:
 	qtfs_pcie_client_exit();
 out_exit_netlink:
@@ -154,6 +160,7 @@ out_exit_req_cache:
 static void __exit qtfs_exit(void)
 {
 	qtfs_super_exit();
+	qtfs_agent_exit();
 	qtfs_pcie_client_exit();
 	qtfs_netlink_exit();
 	qtfs_inode_cache_exit();

@@ -56,7 +56,7 @@ struct qtfs_session_params {
 
 /* What we know how to use. */
 #define QTFS_SESSION_FEATURES (QTFS_FEATURE_LOCKS | QTFS_FEATURE_PARK | \
-			       QTFS_FEATURE_POLL)
+			       QTFS_FEATURE_POLL | QTFS_FEATURE_SOCKETS)
 
 /* What eviction leaves behind for FORGET; allocated with its inode. */
 struct qtfs_forget {

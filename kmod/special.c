@@ -58,13 +58,15 @@ static loff_t qtfs_direct_llseek(struct file *file, loff_t offset, int whence)
 
 /* Most bytes of a READ that may wait: a buffer is set aside for as long. */
 #define STREAM_READ_MAX 65536
+/* Of a connection: no message is longer. */
+#define MESSAGE_READ_MAX 262144
 
 static bool stream_nowait(const struct kiocb *iocb)
 {
 	return iocb->ki_filp->f_flags & O_NONBLOCK;
 }
 
-static ssize_t qtfs_stream_read_iter(struct kiocb *iocb, struct iov_iter *to)
+ssize_t qtfs_stream_read_iter(struct kiocb *iocb, struct iov_iter *to)
 {
 	struct inode *inode = file_inode(iocb->ki_filp);
 	size_t count = min_t(size_t, iov_iter_count(to),
@@ -77,6 +79,8 @@ static ssize_t qtfs_stream_read_iter(struct kiocb *iocb, struct iov_iter *to)
 		return -EAGAIN;
 	if (S_ISFIFO(inode->i_mode))
 		count = min_t(size_t, count, STREAM_READ_MAX);
+	if (S_ISSOCK(inode->i_mode))
+		count = min_t(size_t, count, MESSAGE_READ_MAX);
 	/* What cannot be handed over would be lost. */
 	if (fault_in_iov_iter_writeable(to, count) == count)
 		return -EFAULT;
@@ -88,7 +92,7 @@ static ssize_t qtfs_stream_read_iter(struct kiocb *iocb, struct iov_iter *to)
 }
 
 /* Into a FIFO goes all of it, if need be in parts, as with write(2) locally. */
-static ssize_t qtfs_stream_write_iter(struct kiocb *iocb, struct iov_iter *from)
+ssize_t qtfs_stream_write_iter(struct kiocb *iocb, struct iov_iter *from)
 {
 	struct inode *inode = file_inode(iocb->ki_filp);
 	u32 max = qtfs_fs(inode->i_sb)->opts.wsize;

@@ -11,6 +11,7 @@
 #include <linux/log2.h>
 #include <linux/mm.h>
 #include <linux/pagemap.h>
+#include <linux/rwsem.h>
 #include <linux/posix_acl.h>
 #include <linux/sched.h>
 #include <linux/socket.h>
@@ -33,6 +34,21 @@ static inline void qtfs_fillattr(struct mnt_idmap *idmap, u32 mask,
 	generic_fillattr(idmap, mask, inode, stat);
 #else /* until 6.6 */
 	generic_fillattr(idmap, inode, stat);
+#endif
+}
+
+/* Whether the caller holds it for writing. */
+static inline bool qtfs_rwsem_is_mine(struct rw_semaphore *sem)
+{
+#ifdef CONFIG_PREEMPT_RT
+	unsigned long owner = (unsigned long)READ_ONCE(sem->rwbase.rtmutex.owner);
+
+	return (owner & ~1ul) == (unsigned long)current;
+#else
+	unsigned long owner = atomic_long_read(&sem->owner);
+
+	/* Bit 0: it is, or was, a reader; bit 1: nobody shall spin. */
+	return (owner & ~2ul) == (unsigned long)current;
 #endif
 }
 

@@ -91,7 +91,8 @@ def programs():
         with locked("release"):
             if not os.path.exists(f"{tree}/build.ninja"):
                 run("the programs", "cmake", "--preset", "release", "-S", f"{REPO}/userspace")
-            run("the programs", "cmake", "--build", tree, "--target", "engine", "qtinfo", "mount.qtfs")
+            run("the programs", "cmake", "--build", tree, "--target", "engine", "qtfs-agent", "qtinfo",
+                "mount.qtfs")
     return tree
 
 

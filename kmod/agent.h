@@ -1,0 +1,36 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * The device of qtfs-agent, the process that listens here for the server's unix
+ * sockets. There is one at a time; when it goes, whoever waits for it is told so.
+ */
+#ifndef QTFS_AGENT_MODULE_H
+#define QTFS_AGENT_MODULE_H
+
+#include <linux/types.h>
+
+#include <qtfs/agent.h>
+
+struct file;
+
+int qtfs_agent_init(void);
+void qtfs_agent_exit(void);
+
+/* Whether somebody would hear. */
+bool qtfs_agent_present(void);
+
+/**
+ * qtfs_agent_ask - have the agent listen for a connection
+ * @what: of the connection, but for its descriptors
+ * @peer: the connection
+ * @dir: where to bind
+ *
+ * Waits for the answer; any signal ends that. Both files are the agent's
+ * afterwards, or closed.
+ *
+ * Return: 0: there is a listener; the agent's error; -ECONNREFUSED: no agent;
+ * -ERESTARTSYS; -ETIMEDOUT; -ENOMEM.
+ */
+int qtfs_agent_ask(const struct qtfs_agent_connect *what, struct file *peer,
+		   struct file *dir);
+
+#endif /* QTFS_AGENT_MODULE_H */

@@ -1,0 +1,94 @@
+// SPDX-License-Identifier: GPL-2.0-only
+#include "agent/datagrams.hh"
+
+#include <sys/socket.h>
+#include <sys/time.h>
+
+#include <cstddef>
+#include <system_error>
+#include <thread>
+#include <vector>
+
+#include "agent/message.hh"
+#include "lib/log.hh"
+
+namespace qtfs::agent {
+
+namespace {
+
+constexpr std::chrono::seconds keep_for(60);
+
+// Whether later datagrams may go where this one could not.
+bool passes(int err) {
+  return err == EAGAIN || err == EINTR || err == EMSGSIZE || err == EOPNOTSUPP || err == ENOBUFS;
+}
+
+}  // namespace
+
+Result<std::shared_ptr<Datagrams>> Datagrams::start(UniqueFd local) {
+  const timeval patience{1, 0};
+  const int yes = 1;
+  if (setsockopt(local.get(), SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof(patience)) < 0 ||
+      setsockopt(local.get(), SOL_SOCKET, SO_PASSCRED, &yes, sizeof(yes)) < 0)
+    return Status::last();
+  std::shared_ptr<Datagrams> made(new Datagrams(std::move(local)));
+  try {
+    std::thread([made] { made->run(); }).detach();
+  } catch (const std::system_error& error) {
+    return Status::error(error.code().value());
+  }
+  return made;
+}
+
+bool Datagrams::expect(User user, UniqueFd peer) {
+  const std::lock_guard guard(mutex_);
+  used_ = std::chrono::steady_clock::now();
+  peers_.try_emplace(user, std::move(peer));
+  return !ended_;
+}
+
+bool Datagrams::over() {
+  const std::lock_guard guard(mutex_);
+  return ended_;
+}
+
+// Valid on the thread: only that closes them.
+int Datagrams::peer_of(User user) {
+  const std::lock_guard guard(mutex_);
+  used_ = std::chrono::steady_clock::now();
+  const auto found = peers_.find(user);
+  return found == peers_.end() ? -1 : found->second.get();
+}
+
+bool Datagrams::idle() {
+  const std::lock_guard guard(mutex_);
+  ended_ = std::chrono::steady_clock::now() - used_ > keep_for;
+  return ended_;
+}
+
+void Datagrams::run() {
+  static log::RateLimit limit;
+  std::vector<std::byte> buffer(message_max);
+  while (true) {
+    ucred who{};
+    const auto got = receive(local_.get(), buffer, &who);
+    if (got.err() == EAGAIN && idle())
+      break;
+    if (got.err() && !passes(got.err()))
+      break;
+    if (got.err() && got.err() != EAGAIN && limit.allow())
+      log::warning("datagrams are lost: too long, or with descriptors");
+    if (!got)
+      continue;
+    const int peer = peer_of({who.uid, who.gid});
+    // Nobody receives any more: who sends next finds that out.
+    if (peer >= 0 && write(peer, buffer.data(), *got) < 0 && !passes(errno))
+      break;
+  }
+  const std::lock_guard guard(mutex_);
+  ended_ = true;
+  local_.reset();
+  peers_.clear();
+}
+
+}  // namespace qtfs::agent

@@ -1,0 +1,30 @@
+// SPDX-License-Identifier: GPL-2.0-only
+#include "agent/message.hh"
+
+#include <cstring>
+
+namespace qtfs::agent {
+
+Result<size_t> receive(int socket, std::vector<std::byte>& to, ucred* who) {
+  // No room for descriptors: the kernel makes none, and says so.
+  alignas(cmsghdr) char control[CMSG_SPACE(sizeof(ucred))];
+  iovec iov{to.data(), to.size()};
+  msghdr message{};
+  message.msg_iov = &iov;
+  message.msg_iovlen = 1;
+  message.msg_control = who ? control : nullptr;
+  message.msg_controllen = who ? CMSG_LEN(sizeof(ucred)) : 0;
+  const ssize_t got = recvmsg(socket, &message, MSG_CMSG_CLOEXEC | (who ? 0 : MSG_DONTWAIT));
+  if (got < 0)
+    return Status::last();
+  if (message.msg_flags & MSG_CTRUNC)
+    return Status::error(EOPNOTSUPP);
+  if (message.msg_flags & MSG_TRUNC)
+    return Status::error(EMSGSIZE);
+  const cmsghdr* head = who ? CMSG_FIRSTHDR(&message) : nullptr;
+  if (head && head->cmsg_level == SOL_SOCKET && head->cmsg_type == SCM_CREDENTIALS)
+    std::memcpy(who, CMSG_DATA(head), sizeof(*who));
+  return static_cast<size_t>(got);
+}
+
+}  // namespace qtfs::agent

@@ -1,0 +1,15 @@
+// SPDX-License-Identifier: GPL-2.0-only
+// Copies between a program of this machine and one of the server.
+#pragma once
+
+#include "lib/result.hh"
+#include "lib/unique_fd.hh"
+
+namespace qtfs::agent {
+
+// Until both directions have ended, on a thread of its own: who is slow holds up nobody else.
+// @local is a connected socket of @type, SOCK_STREAM or SOCK_SEQPACKET; @peer what the module gave.
+// EAGAIN where there can be no more threads.
+Status start_relay(UniqueFd local, UniqueFd peer, int type);
+
+}  // namespace qtfs::agent
