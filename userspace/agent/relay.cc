@@ -57,26 +57,30 @@ class Relay {
   UniqueFd peer_;   // one of the server
   Flow up_;
   Flow down_;
-  short local_is_ = 0;  // POLL*
-  short peer_is_ = 0;
-  bool local_gone_ = false;
-  bool peer_gone_ = false;
+  bool local_hung_ = false;  // both its directions are closed
+  bool peer_hung_ = false;
+  bool local_readable_ = false;
+  bool peer_readable_ = false;
   bool broken_ = false;
 };
 
-// Of who is gone poll(2) would say so again and again.
+// Who has hung up can always be read, to the end; poll(2) would say so again and again, also while
+// nothing can be read because the other side takes nothing.
 bool Relay::wait() {
   const auto in = [](const Flow& flow) { return flow.idle() ? POLLIN : 0; };
   const auto out = [](const Flow& flow) { return flow.pending() ? POLLOUT : 0; };
+  const bool more = (local_hung_ && up_.idle()) || (peer_hung_ && down_.idle());
   pollfd fds[] = {
-      {local_gone_ ? -1 : local_.get(), static_cast<short>(in(up_) | out(down_)), 0},
-      {peer_gone_ ? -1 : peer_.get(), static_cast<short>(in(down_) | out(up_)), 0},
+      {local_hung_ ? -1 : local_.get(), static_cast<short>(in(up_) | out(down_)), 0},
+      {peer_hung_ ? -1 : peer_.get(), static_cast<short>(in(down_) | out(up_)), 0},
   };
-  if (poll(fds, std::size(fds), -1) < 0)
+  if (poll(fds, std::size(fds), more ? 0 : -1) < 0)
     return errno == EINTR;
-  local_is_ = fds[0].revents;
-  peer_is_ = fds[1].revents;
-  return !((local_is_ | peer_is_) & (POLLERR | POLLNVAL));
+  local_hung_ |= (fds[0].revents & POLLHUP) != 0;
+  peer_hung_ |= (fds[1].revents & POLLHUP) != 0;
+  local_readable_ = local_hung_ || (fds[0].revents & POLLIN);
+  peer_readable_ = peer_hung_ || (fds[1].revents & POLLIN);
+  return !((fds[0].revents | fds[1].revents) & (POLLERR | POLLNVAL));
 }
 
 void Relay::take_local() {
@@ -146,21 +150,18 @@ void Relay::put_local() {
 }
 
 bool Relay::over() const {
-  return broken_ || (up_.told && down_.told) || (local_gone_ && !up_.pending()) ||
-         (peer_gone_ && !down_.pending());
+  return broken_ || (up_.told && down_.told) || (local_hung_ && up_.told) ||
+         (peer_hung_ && down_.told);
 }
 
 void Relay::run() {
   while (!over() && wait()) {
-    if ((local_is_ & (POLLIN | POLLHUP)) && up_.idle())
+    if (local_readable_ && up_.idle())
       take_local();
-    if ((peer_is_ & (POLLIN | POLLHUP)) && down_.idle())
+    if (peer_readable_ && down_.idle())
       take_peer();
     put_peer();
     put_local();
-    // What came before was read first.
-    local_gone_ |= (local_is_ & POLLHUP) && up_.ended;
-    peer_gone_ |= (peer_is_ & POLLHUP) && down_.ended;
   }
   // Closed with something unread it would be a reset.
   shutdown(local_.get(), SHUT_RDWR);
