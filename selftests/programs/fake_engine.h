@@ -64,7 +64,7 @@ static void put_attr(struct qtfs_wire_attr *attr, unsigned int node)
 {
 	static const unsigned int types[] = {
 		0, QTFS_TYPE_DIR, QTFS_TYPE_REG, QTFS_TYPE_DIR, QTFS_TYPE_LNK,
-		QTFS_TYPE_FIFO,
+		QTFS_TYPE_FIFO, QTFS_TYPE_SOCK,
 	};
 
 	memset(attr, 0, sizeof(*attr));
@@ -80,7 +80,7 @@ static void put_attr(struct qtfs_wire_attr *attr, unsigned int node)
 
 static int node_of(const char *name, size_t len)
 {
-	static const char *const names[] = { "file", "dir", "link", "fifo" };
+	static const char *const names[] = { "file", "dir", "link", "fifo", "sock" };
 	unsigned int i;
 
 	for (i = 0; i < ARRAY_LEN(names); i++)
@@ -128,7 +128,7 @@ static int answer_hello(void)
 	rep->inflight = htole32(64);
 	rep->auth = htole32(QTFS_AUTH_NONE);
 	rep->features = htole64(QTFS_FEATURE_LOCKS | QTFS_FEATURE_PARK |
-				QTFS_FEATURE_POLL);
+				QTFS_FEATURE_POLL | QTFS_FEATURE_SOCKETS);
 	return 0;
 }
 
@@ -193,7 +193,9 @@ static int answer_open(const struct qtfs_wire_open *open)
 		return QTFS_EOPNOTSUPP;
 	rep = add(sizeof(*rep));
 	rep->open = htole64(77);
-	if (id == 5)
+	if (id == 6)
+		rep->socket = htole32(QTFS_SOCKET_STREAM);
+	if (id == 5 || id == 6)
 		rep->flags = htole32(QTFS_OPENED_POLLABLE |
 				     QTFS_OPENED_STREAM |
 				     QTFS_OPENED_NOSEEK);
@@ -217,7 +219,8 @@ static int answer(unsigned int op, const void *body)
 		add(sizeof(struct qtfs_wire_session_rep));
 		return 0;
 	case QTFS_OP_ATTACH:
-		put_entry(1);
+	case QTFS_OP_MKNOD:
+		put_entry(op == QTFS_OP_ATTACH ? 1 : 6);
 		return 0;
 	case QTFS_OP_LOOKUP:
 		n = node_of((const char *)(lookup + 1), le16toh(lookup->name_len));

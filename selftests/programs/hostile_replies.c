@@ -9,6 +9,7 @@
 #include <sys/ioctl.h>
 #include <poll.h>
 #include <sys/statfs.h>
+#include <sys/un.h>
 
 #include "fake_engine.h"
 
@@ -33,6 +34,18 @@ static void body_beyond_frame(struct reply *r)
 	r->sealed = true;
 }
 
+static struct qtfs_wire_opened *opened(struct reply *r)
+{
+	return (void *)r->bytes;
+}
+
+/* The one that has another name already. */
+static void the_folder(struct reply *r)
+{
+	r->entry->node = htole64(3);
+	put_attr(r->attr, 3);
+}
+
 static void body_not_aligned(struct reply *r)	{ r->body += 3; }
 static void body_short(struct reply *r)		{ r->body -= 8; }
 static void body_long(struct reply *r)		{ r->body += 512; }
@@ -51,6 +64,9 @@ static void odd_status(struct reply *r)		{ r->hdr.status = htole32(9999); r->bod
 static void restart_status(struct reply *r)	{ r->hdr.status = htole32(512); r->body = r->payload = 0; }
 
 static void nothing(struct reply *r)		{ }
+static void no_socket(struct reply *r)		{ opened(r)->socket = 0; }
+static void odd_socket(struct reply *r)		{ opened(r)->socket = htole32(9); }
+static void not_pollable(struct reply *r)	{ opened(r)->flags = 0; }
 static void odd_type(struct reply *r)		{ r->attr->type = htole32(99); }
 static void no_type(struct reply *r)		{ r->attr->type = 0; }
 static void now_a_file(struct reply *r)		{ r->attr->type = htole32(QTFS_TYPE_REG); }
@@ -385,6 +401,33 @@ static int do_read_fifo(void)
 	return n < 0 ? errno : n == 5 && !memcmp(buf, "hello", 5) ? 0 : EBADMSG;
 }
 
+/* As the agent, who is asked nothing: there is no connection. */
+static int do_connect(void)
+{
+	struct sockaddr_un address = { AF_UNIX, "sock" };
+	int agent = open("/dev/qtfs-agent", O_RDWR);
+	int fd = socket(AF_UNIX, SOCK_STREAM, 0);
+	int err = 0;
+
+	if (agent < 0 || fd < 0)
+		return errno;
+	if (connect(fd, (struct sockaddr *)&address, sizeof(address)))
+		err = errno;
+	close(fd);
+	close(agent);
+	return err;
+}
+
+/* With a folder known that an answer might move. */
+static int do_mksock(void)
+{
+	struct stat st;
+
+	if (stat("dir", &st))
+		return errno;
+	return errno_of(mknod("other", S_IFSOCK | 0600, 0));
+}
+
 static int do_statfs(void)
 {
 	struct statfs st;
@@ -531,6 +574,12 @@ EVIL(ready_long, POLL, do_poll, DEAD);
 EVIL(level_odd, POLL, do_poll_read, 0);
 EVIL(body_short, POLL, do_poll, DEAD);
 EVIL(restart_status, STATFS, do_statfs, EIO);
+EVIL(no_socket, OPEN, do_connect, EPROTO);
+EVIL(odd_socket, OPEN, do_connect, EPROTO);
+EVIL(not_pollable, OPEN, do_connect, EPROTO);
+EVIL(nothing, MKNOD, do_mksock, 0);
+EVIL(the_folder, MKNOD, do_mksock, EPROTO);
+EVIL(now_a_file, MKNOD, do_mksock, EPROTO);
 
 EVIL(odd_type, LOOKUP, do_stat, EPROTO);
 EVIL(no_type, LOOKUP, do_stat, EPROTO);
