@@ -84,7 +84,7 @@ Result<size_t> receive(const Open& open, std::byte* to, size_t len) {
 }
 
 ssize_t send_as(const Creds& creds, const Open& open, Bytes bytes) {
-  const Ref<const Cred> as = creds.current();
+  const Ref<const Cred>& as = creds.current();
   const ucred who{getpid(), as ? as->uid : 0, as ? as->gid : 0};
   alignas(cmsghdr) char control[CMSG_SPACE(sizeof(who))] = {};
   iovec iov{const_cast<std::byte*>(bytes.data()), bytes.size()};

@@ -268,7 +268,7 @@ TEST_F(Ops, OpenFlagsAreChecked) {
   const uint64_t node = lookup("file");
   EXPECT_EQ(ENOTDIR, client_.open(node, QTFS_OPEN_READ | QTFS_OPEN_DIRECTORY).err());
   EXPECT_EQ(EISDIR, client_.open(root_, rw).err());
-  EXPECT_EQ(EINVAL, client_.open(node, QTFS_OPEN_READ | 0x4000).err());
+  EXPECT_EQ(EINVAL, client_.open(node, QTFS_OPEN_READ | 0x8000).err());
   EXPECT_EQ(EINVAL, client_.open(node, QTFS_OPEN_READ | QTFS_OPEN_CREATE).err());
   EXPECT_EQ(0, client_.open(node, rw | QTFS_OPEN_TRUNC).err());
   EXPECT_EQ("", dir_.read("file"));
