@@ -213,13 +213,13 @@ TEST_F(Sockets, AFullQueueIsWaitedFor) {
   EXPECT_LT(0u, client_.parked());
 }
 
-class ReadOnly : public Sockets {
+class ReadOnlySockets : public Sockets {
   void configure(Config& config) override {
     config.exports = {{.path = dir_.path(), .name = "x", .readonly = true}};
   }
 };
 
-TEST_F(ReadOnly, StillConnects) {
+TEST_F(ReadOnlySockets, StillConnect) {
   const UniqueFd listener = bound("s", SOCK_STREAM);
   const auto entry = client_.lookup(root_, "s");
   ASSERT_EQ(0, entry.err());
