@@ -9,8 +9,9 @@
 #include <thread>
 #include <vector>
 
-#include "agent/message.hh"
+#include "agent/relay.hh"
 #include "lib/log.hh"
+#include "lib/message.hh"
 
 namespace qtfs::agent {
 
@@ -71,7 +72,7 @@ void Datagrams::run() {
   std::vector<std::byte> buffer(message_max);
   while (true) {
     ucred who{};
-    const auto got = receive(local_.get(), buffer, &who);
+    const auto got = receive(local_.get(), buffer, 0, &who);
     if (got.err() == EAGAIN && idle())
       break;
     if (got.err() && !passes(got.err()))

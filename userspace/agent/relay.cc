@@ -8,13 +8,12 @@
 
 #include <cstddef>
 #include <memory>
-#include <optional>
 #include <system_error>
 #include <thread>
 #include <vector>
 
-#include "agent/message.hh"
 #include "lib/log.hh"
+#include "lib/message.hh"
 #include "qtfs/agent.h"
 
 namespace qtfs::agent {
@@ -85,7 +84,7 @@ bool Relay::wait() {
 
 void Relay::take_local() {
   static log::RateLimit limit;
-  const auto got = receive(local_.get(), up_.buffer);
+  const auto got = receive(local_.get(), up_.buffer, MSG_DONTWAIT);
   if (got.err() == EAGAIN)
     return;
   if (!got) {
@@ -165,7 +164,7 @@ void Relay::run() {
   }
   // Closed with something unread it would be a reset.
   shutdown(local_.get(), SHUT_RDWR);
-  while (const auto rest = receive(local_.get(), up_.buffer))
+  while (const auto rest = receive(local_.get(), up_.buffer, MSG_DONTWAIT))
     if (*rest == 0)
       break;
 }

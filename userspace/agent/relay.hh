@@ -2,10 +2,15 @@
 // Copies between a program of this machine and one of the server.
 #pragma once
 
+#include <cstddef>
+
 #include "lib/result.hh"
 #include "lib/unique_fd.hh"
 
 namespace qtfs::agent {
+
+// Longer messages are not passed on.
+constexpr size_t message_max = 262144;
 
 // Until both directions have ended, on a thread of its own: who is slow holds up nobody else.
 // @local is a connected socket of @type, SOCK_STREAM or SOCK_SEQPACKET; @peer what the module gave.

@@ -14,6 +14,7 @@
 
 #include "engine/ops/socket.hh"
 #include "engine/watch.hh"
+#include "lib/message.hh"
 
 namespace qtfs {
 
@@ -111,7 +112,7 @@ Result<size_t> read_once(Open& open, std::byte* to, size_t len, uint64_t offset,
   const int fd = open.fd.get();
   ssize_t got = 0;
   if (open.socket)
-    return receive(open, to, len);
+    return receive(fd, {to, len}, MSG_DONTWAIT);
   if (nowait && !open.piped()) {
     const iovec iov{to, len};
     got = preadv2(fd, &iov, 1, open.seekable ? static_cast<off_t>(offset) : -1, RWF_NOWAIT);

@@ -67,22 +67,6 @@ Result<Opened> connect_socket(Call& call, int fd, uint32_t flags) {
   return Status::error(EPROTOTYPE);
 }
 
-// Descriptors that come along cannot be handed on: better an end than that they are missed.
-Result<size_t> receive(const Open& open, std::byte* to, size_t len) {
-  iovec iov{to, len};
-  msghdr message{};
-  message.msg_iov = &iov;
-  message.msg_iovlen = 1;
-  const ssize_t got = recvmsg(open.fd.get(), &message, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
-  if (got < 0)
-    return Status::last();
-  if (message.msg_flags & MSG_CTRUNC)
-    return Status::error(EOPNOTSUPP);
-  if (message.msg_flags & MSG_TRUNC)
-    return Status::error(EMSGSIZE);
-  return static_cast<size_t>(got);
-}
-
 ssize_t send_as(const Creds& creds, const Open& open, Bytes bytes) {
   const Ref<const Cred>& as = creds.current();
   const ucred who{getpid(), as ? as->uid : 0, as ? as->gid : 0};

@@ -10,10 +10,6 @@ namespace qtfs {
 // thread of its own where the listener's queue is full.
 Result<Opened> connect_socket(Call& call, int fd, uint32_t flags);
 
-// What has arrived, or one message. EOPNOTSUPP if descriptors came along, EMSGSIZE if it was
-// longer.
-Result<size_t> receive(const Open& open, std::byte* to, size_t len);
-
 // Sends with the thread's credential, which the receiver may ask for (SCM_CREDENTIALS): the kernel
 // would say who the engine is. As send(2).
 ssize_t send_as(const Creds& creds, const Open& open, Bytes bytes);

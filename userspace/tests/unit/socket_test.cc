@@ -3,7 +3,7 @@
 #include <sys/socket.h>
 #include <sys/un.h>
 
-#include <thread>
+#include <cstring>
 
 #include "tests/unit/fixture.hh"
 

@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0-only
-#include "agent/message.hh"
+#include "lib/message.hh"
 
 #include <cstring>
 
-namespace qtfs::agent {
+namespace qtfs {
 
-Result<size_t> receive(int socket, std::vector<std::byte>& to, ucred* who) {
+Result<size_t> receive(int socket, std::span<std::byte> to, int flags, ucred* who) {
   // No room for descriptors: the kernel makes none, and says so.
   alignas(cmsghdr) char control[CMSG_SPACE(sizeof(ucred))];
   iovec iov{to.data(), to.size()};
@@ -14,7 +14,7 @@ Result<size_t> receive(int socket, std::vector<std::byte>& to, ucred* who) {
   message.msg_iovlen = 1;
   message.msg_control = who ? control : nullptr;
   message.msg_controllen = who ? CMSG_LEN(sizeof(ucred)) : 0;
-  const ssize_t got = recvmsg(socket, &message, MSG_CMSG_CLOEXEC | (who ? 0 : MSG_DONTWAIT));
+  const ssize_t got = recvmsg(socket, &message, flags);
   if (got < 0)
     return Status::last();
   if (message.msg_flags & MSG_CTRUNC)
@@ -27,4 +27,4 @@ Result<size_t> receive(int socket, std::vector<std::byte>& to, ucred* who) {
   return static_cast<size_t>(got);
 }
 
-}  // namespace qtfs::agent
+}  // namespace qtfs
