@@ -29,6 +29,7 @@ constexpr Named named[] = {
     {"out-of-buffers", &Stats::out_of_buffers},
     {"spliced", &Stats::spliced},
     {"paused", &Stats::paused},
+    {"looks", &Stats::looks},
 };
 
 }  // namespace

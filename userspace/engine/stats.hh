@@ -37,6 +37,7 @@ struct Stats {
   Counter out_of_buffers;
   Counter spliced;  // reads that left without being copied
   Counter paused;   // times that a peer was not read from because it did not read
+  Counter looks;    // at shared memory
 
   void add_to(Stats& sum) const;
   std::string text() const;

@@ -163,7 +163,6 @@ Status Worker::await() {
   if (lines_.empty())
     return ring_->run();
   const std::chrono::nanoseconds bound = std::chrono::microseconds(shared_.config.spin_us);
-  auto since = clock::now();
   bool moved = false;
   bool stirred = false;
   do {
@@ -177,11 +176,11 @@ Status Worker::await() {
       return {};
     if (moved && waiting_)
       learn_wait(bound);
-    if (moved)
-      since = clock::now();
-    else if (!waiting_)
+    context_.stats.looks.add();
+    if (!moved && !waiting_)
       waiting_ = clock::now();
-  } while (moved || (lines_used() && wait_ <= bound && clock::now() - since < bound));
+    // Since something came there: what comes elsewhere is no reason to look for longer.
+  } while (moved || (lines_used() && wait_ <= bound && clock::now() - *waiting_ < bound));
   // What completed may be the end that the caller waits for.
   return stirred || lines_sleep() ? Status() : ring_->run();
 }
