@@ -201,6 +201,21 @@ Status Engine::start(std::string& error) {
   return {};
 }
 
+Status Engine::keep_to(std::unique_ptr<MountTree> tree) {
+  tree_ = std::move(tree);
+  return tree_->follow([this](const MountTree::Change& change) { remounted(change); });
+}
+
+void Engine::remounted(const MountTree::Change& change) {
+  for (const auto& session : sessions_.all()) {
+    for (const uint64_t mount : change.gone)
+      session->nodes.unmounted(mount);
+    for (const uint64_t mount : change.come)
+      session->nodes.mounted(mount);
+  }
+  exports_.remounted(change);
+}
+
 bool Engine::all_stopped() const {
   return std::none_of(workers_.begin(), workers_.end(),
                       [](const auto& worker) { return worker->running(); });
@@ -209,6 +224,7 @@ bool Engine::all_stopped() const {
 void Engine::stop(std::chrono::milliseconds bound) {
   if (std::exchange(stopped_, true))
     return;
+  tree_.reset();
   for (auto& worker : workers_)
     worker->drain();
   const auto deadline = std::chrono::steady_clock::now() + bound;

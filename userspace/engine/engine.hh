@@ -7,6 +7,7 @@
 #include <string>
 #include <vector>
 
+#include "engine/mount_tree.hh"
 #include "engine/worker.hh"
 
 namespace qtfs {
@@ -20,6 +21,8 @@ class Engine {
   Status start(std::string& error);
   // Serves shared memory, besides what the configuration names. After start().
   Status serve(std::unique_ptr<PcieDevice> device);
+  // Keeps to a mount table of its own, which the calling thread has entered before create().
+  Status keep_to(std::unique_ptr<MountTree> tree);
   // Stops accepting, finishes what runs, flushes answers; within @bound, then by force.
   void stop(std::chrono::milliseconds bound = std::chrono::seconds(5));
 
@@ -35,6 +38,7 @@ class Engine {
  private:
   Engine(const Config& config, Exports exports, std::vector<std::byte> psk, uint16_t life);
   bool all_stopped() const;
+  void remounted(const MountTree::Change& change);
   Status listen(const std::string& address, std::string& error);
   Status serve(PcieDevice& device);
 
@@ -49,6 +53,7 @@ class Engine {
   std::vector<std::unique_ptr<Worker>> workers_;
   std::vector<UniqueFd> listening_;  // until workers have them
   std::vector<uint32_t> ports_;
+  std::unique_ptr<MountTree> tree_;
   bool stopped_ = false;
 };
 

@@ -8,6 +8,9 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include <algorithm>
+
+#include "engine/node.hh"
 #include "engine/procfs.hh"
 #include "qtfs/wire.h"
 
@@ -75,6 +78,14 @@ std::string conflict(const std::vector<Export>& exports) {
   return {};
 }
 
+Result<UniqueFd> open_root(const Export& exported) {
+  const std::string path = exported.path.empty() ? "/" : exported.path;
+  UniqueFd fd(::open(path.c_str(), O_PATH | O_DIRECTORY | O_CLOEXEC));
+  if (!fd)
+    return Status::last();
+  return fd;
+}
+
 }  // namespace
 
 Result<UniqueFd> open_component(int dir, const std::string& name, Mounts& mounts) {
@@ -98,6 +109,36 @@ Result<UniqueFd> open_component(int dir, const std::string& name, Mounts& mounts
   return Status::error(EAGAIN);
 }
 
+Result<UniqueFd> ExportRoot::get() const {
+  std::lock_guard guard(mutex_);
+  if (!fd_)
+    return Status::error(ENOENT);
+  UniqueFd copy(fcntl(fd_.get(), F_DUPFD_CLOEXEC, 0));
+  if (!copy)
+    return Status::last();
+  return copy;
+}
+
+void ExportRoot::set(UniqueFd fd) {
+  std::lock_guard guard(mutex_);
+  std::swap(fd_, fd);
+}
+
+void Exports::remounted(const MountTree::Change& change) const {
+  const auto is_on = [](const Result<UniqueFd>& fd, const std::vector<uint64_t>& mounts) {
+    if (!fd)
+      return false;
+    const auto stx = stat_fd(fd->get());
+    return stx && std::find(mounts.begin(), mounts.end(), stx->stx_mnt_id) != mounts.end();
+  };
+  for (const Export& exported : exports_) {
+    const auto before = exported.root->get();
+    auto now = open_root(exported);
+    if (!before || is_on(before, change.gone) || is_on(now, change.come))
+      exported.root->set(now ? std::move(*now) : UniqueFd());
+  }
+}
+
 Result<Exports> Exports::open(const std::vector<ExportConfig>& configs, std::string& error) {
   Exports exports;
   for (const ExportConfig& config : configs) {
@@ -113,12 +154,12 @@ Result<Exports> Exports::open(const std::vector<ExportConfig>& configs, std::str
     made.devices = config.devices;
     made.sockets = config.sockets;
     made.index = static_cast<uint32_t>(exports.exports_.size());
-    const std::string path = made.path.empty() ? "/" : made.path;
-    made.root.reset(::open(path.c_str(), O_PATH | O_DIRECTORY | O_CLOEXEC));
-    if (!made.root) {
-      error = fmt::format("export {}: {}", path, std::strerror(errno));
-      return Status::last();
+    auto root = open_root(made);
+    if (!root) {
+      error = fmt::format("export {}: {}", config.path, std::strerror(root.err()));
+      return root.status();
     }
+    made.root->set(std::move(*root));
     exports.exports_.push_back(std::move(made));
   }
   error = conflict(exports.exports_);
@@ -143,8 +184,11 @@ Result<Exports::Found> Exports::resolve(std::string_view path, Mounts& mounts) c
   if (!found.exported)
     return Status::error(EACCES);
 
-  found.dir.reset(fcntl(found.exported->root.get(), F_DUPFD_CLOEXEC, 0));
-  for (size_t i = depth; found.dir && i < parts->size(); i++) {
+  auto root = found.exported->root->get();
+  if (!root)
+    return root.status();
+  found.dir = std::move(*root);
+  for (size_t i = depth; i < parts->size(); i++) {
     if ((*parts)[i].size() > QTFS_NAME_MAX)
       return Status::error(ENAMETOOLONG);
     // Guarded from above; attaching below is no way round that.
@@ -155,8 +199,6 @@ Result<Exports::Found> Exports::resolve(std::string_view path, Mounts& mounts) c
       return next.status();
     found.dir = std::move(*next);
   }
-  if (!found.dir)
-    return Status::last();
   struct stat st {};
   if (fstat(found.dir.get(), &st) < 0)
     return Status::last();

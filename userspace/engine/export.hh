@@ -3,16 +3,31 @@
 // descriptor, or an attach path below an export's root.
 #pragma once
 
+#include <memory>
+#include <mutex>
 #include <string>
 #include <string_view>
 #include <vector>
 
+#include "engine/mount_tree.hh"
 #include "engine/mounts.hh"
 #include "lib/config.hh"
 #include "lib/result.hh"
 #include "lib/unique_fd.hh"
 
 namespace qtfs {
+
+// The directory of an export: another one once its filesystem was unmounted, or one mounted there.
+class ExportRoot {
+ public:
+  // O_PATH; ENOENT while there is none.
+  Result<UniqueFd> get() const;
+  void set(UniqueFd fd);
+
+ private:
+  mutable std::mutex mutex_;  // protects fd_
+  UniqueFd fd_;
+};
 
 struct Export {
   std::string path;  // absolute, without "." and ".." and a slash at the end ("" is the root)
@@ -21,7 +36,7 @@ struct Export {
   bool devices = false;
   bool sockets = true;
   uint32_t index = 0;
-  UniqueFd root;  // O_PATH
+  std::unique_ptr<ExportRoot> root = std::make_unique<ExportRoot>();
 };
 
 // O_PATH on @name below @dir, as the caller; no symlink followed, no qtfs mount entered (ELOOP).
@@ -38,6 +53,9 @@ class Exports {
   };
   // The directory at an absolute path that is inside an export.
   Result<Found> resolve(std::string_view path, Mounts& mounts) const;
+
+  // Follows a change of the mounts, by their numbers. From any thread.
+  void remounted(const MountTree::Change& change) const;
 
   const std::vector<Export>& list() const { return exports_; }
 

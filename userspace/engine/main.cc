@@ -7,6 +7,7 @@
 
 #include <CLI/CLI.hpp>
 #include <cstdio>
+#include <cstring>
 #include <exception>
 #include <optional>
 
@@ -149,10 +150,21 @@ int serve(const qtfs::Config& config, qtfs::ServerModule& module) {
     sigaddset(&signals, signal);
   pthread_sigmask(SIG_BLOCK, &signals, nullptr);
 
+  // Likewise: threads have the mount table of the one that creates them.
+  auto tree = qtfs::MountTree::enter();
   std::string error;
   auto engine = qtfs::Engine::create(config, error);
-  if (!engine || !(*engine)->start(error))
+  if (!engine)
     return fail(error);
+  if (tree)
+    if (qtfs::Status status = (*engine)->keep_to(std::move(*tree)); !status)
+      return fail(std::string("cannot follow the mounts: ") + std::strerror(status.err()));
+  if (!(*engine)->start(error))
+    return fail(error);
+  if (!tree)
+    qtfs::log::warning(
+        "no mount table of its own ({}): what clients use cannot be unmounted on this machine",
+        std::strerror(tree.err()));
   module.report(**engine, config);
   sd_notify(0, "READY=1");
   int signal = 0;

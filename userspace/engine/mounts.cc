@@ -5,33 +5,14 @@
 #include <poll.h>
 #include <sys/stat.h>
 
+#include <algorithm>
 #include <array>
-#include <charconv>
 #include <climits>
 #include <optional>
-#include <sstream>
 
 namespace qtfs {
 
 namespace {
-
-// mountinfo writes blanks and the like as \ooo.
-std::string unescape(const std::string& text) {
-  std::string out;
-  for (size_t i = 0; i < text.size(); i++) {
-    if (text[i] == '\\' && i + 3 < text.size()) {
-      int code = 0;
-      const auto parsed = std::from_chars(&text[i + 1], &text[i + 4], code, 8);
-      if (parsed.ptr == &text[i + 4]) {
-        out += static_cast<char>(code);
-        i += 3;
-        continue;
-      }
-    }
-    out += text[i];
-  }
-  return out;
-}
 
 std::optional<std::string> path_of(int fd) {
   std::array<char, PATH_MAX> path;
@@ -49,11 +30,25 @@ std::optional<uint64_t> mount_of(int fd) {
   return stx.stx_mnt_id;
 }
 
+// qtfs itself, or what stands for it in a mount table of our own.
+bool is_qtfs_mount(const MountInfo& mount) {
+  return mount.type == "qtfs" || mount.source == Mounts::stand_in;
+}
+
 std::string below(const std::string& dir, const std::string& name) {
   return dir == "/" ? dir + name : dir + "/" + name;
 }
 
 }  // namespace
+
+std::string read_whole(int fd) {
+  std::string text;
+  std::array<char, 16384> chunk;
+  ssize_t got = 0;
+  while ((got = pread(fd, chunk.data(), chunk.size(), static_cast<off_t>(text.size()))) > 0)
+    text.append(chunk.data(), static_cast<size_t>(got));
+  return text;
+}
 
 Status Mounts::open() {
   std::lock_guard guard(mutex_);
@@ -61,7 +56,6 @@ Status Mounts::open() {
   if (!file_)
     return Status::last();
   generation_ = 1;
-  std::string text;
   refresh_locked();
   return {};
 }
@@ -76,45 +70,15 @@ void Mounts::refresh_locked() {
   const bool changed = poll(&poll_fd, 1, 0) > 0 && (poll_fd.revents & (POLLPRI | POLLERR));
   if (!changed && !mounts_.empty())
     return;
-  std::string text;
-  std::array<char, 16384> chunk;
-  off_t offset = 0;
-  ssize_t got = 0;
-  while ((got = pread(file_.get(), chunk.data(), chunk.size(), offset)) > 0) {
-    text.append(chunk.data(), static_cast<size_t>(got));
-    offset += got;
-  }
-  parse(text);
+  mounts_ = parse_mountinfo(read_whole(file_.get()));
+  any_qtfs_ = std::any_of(mounts_.begin(), mounts_.end(), is_qtfs_mount);
   generation_.fetch_add(1, std::memory_order_release);
 }
 
-void Mounts::parse(const std::string& text) {
-  mounts_.clear();
-  any_qtfs_ = false;
-  std::istringstream lines(text);
-  std::string line;
-  while (std::getline(lines, line)) {
-    // 36 35 98:0 /mnt1 /mnt2 rw,noatime master:1 - ext3 /dev/root rw,errors=continue
-    std::istringstream fields(line);
-    Mount mount;
-    std::string dev, root, point, type;
-    if (!(fields >> mount.id >> mount.parent >> dev >> root >> point))
-      continue;
-    const size_t dash = line.find(" - ");
-    if (dash == line.npos)
-      continue;
-    std::istringstream(line.substr(dash + 3)) >> type;
-    mount.point = unescape(point);
-    mount.qtfs = type == "qtfs";
-    any_qtfs_ |= mount.qtfs;
-    mounts_.push_back(std::move(mount));
-  }
-}
-
-const Mounts::Mount* Mounts::top_at(uint64_t parent, const std::string& point) const {
-  const Mount* found = nullptr;
+const MountInfo* Mounts::top_at(uint64_t parent, const std::string& point) const {
+  const MountInfo* found = nullptr;
   for (size_t i = 0; i < mounts_.size(); i++) {
-    const Mount& mount = mounts_[i];
+    const MountInfo& mount = mounts_[i];
     if (mount.parent == parent && mount.id != parent && mount.point == point) {
       found = &mount;
       parent = mount.id;
@@ -133,8 +97,8 @@ bool Mounts::is_qtfs(int dir, const std::string& name) {
   const auto mount = mount_of(dir);
   if (!path || !mount)
     return true;
-  const Mount* top = top_at(*mount, below(*path, name));
-  return top && top->qtfs;
+  const MountInfo* top = top_at(*mount, below(*path, name));
+  return top && is_qtfs_mount(*top);
 }
 
 std::vector<std::string> Mounts::qtfs_names(int dir) {
@@ -148,14 +112,14 @@ std::vector<std::string> Mounts::qtfs_names(int dir) {
   if (!path || !mount)
     return names;
   const std::string prefix = below(*path, "");
-  for (const Mount& candidate : mounts_) {
+  for (const MountInfo& candidate : mounts_) {
     if (candidate.point.compare(0, prefix.size(), prefix) != 0)
       continue;
     const std::string name = candidate.point.substr(prefix.size());
     if (name.empty() || name.find('/') != name.npos)
       continue;
-    const Mount* top = top_at(*mount, candidate.point);
-    if (top && top->qtfs)
+    const MountInfo* top = top_at(*mount, candidate.point);
+    if (top && is_qtfs_mount(*top))
       names.push_back(name);
   }
   return names;

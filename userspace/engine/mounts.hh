@@ -9,13 +9,20 @@
 #include <string>
 #include <vector>
 
+#include "lib/mountinfo.hh"
 #include "lib/result.hh"
 #include "lib/unique_fd.hh"
 
 namespace qtfs {
 
+// The text of a file whose size says nothing.
+std::string read_whole(int fd);
+
 class Mounts {
  public:
+  // The source of what a table of our own has in the place of a mount of qtfs.
+  static constexpr const char* stand_in = "qtfs:not-served";
+
   Status open();
 
   // Whether what is mounted on @name of the directory @dir is qtfs. Touches nothing but the table.
@@ -27,21 +34,14 @@ class Mounts {
   void refresh();
 
  private:
-  struct Mount {
-    uint64_t id = 0;
-    uint64_t parent = 0;
-    std::string point;
-    bool qtfs = false;
-  };
   void refresh_locked();
-  void parse(const std::string& text);
   // The topmost of the mounts stacked on @point, whose parent is mount @parent.
-  const Mount* top_at(uint64_t parent, const std::string& point) const;
+  const MountInfo* top_at(uint64_t parent, const std::string& point) const;
 
   std::mutex mutex_;  // protects everything below
   UniqueFd file_;
   bool any_qtfs_ = false;
-  std::vector<Mount> mounts_;
+  std::vector<MountInfo> mounts_;
   std::atomic<uint64_t> generation_{0};
 };
 

@@ -7,16 +7,14 @@
 
 #include "lib/codec.hh"
 
-#ifndef STATX_MNT_ID_UNIQUE
-#define STATX_MNT_ID_UNIQUE 0x00004000U  // Linux 6.8
-#endif
-
 namespace qtfs {
 
 namespace {
 
-constexpr unsigned stat_mask =
-    STATX_BASIC_STATS | STATX_BTIME | STATX_MNT_ID | STATX_MNT_ID_UNIQUE | STATX_DIOALIGN;
+constexpr unsigned stat_mask = STATX_BASIC_STATS | STATX_BTIME | node_mount_mask | STATX_DIOALIGN;
+
+// Requests that were on their way when a mount went are done long before as many more have gone.
+constexpr size_t unmounted_max = 4096;
 
 // Directories that lost their descriptors one above the other.
 constexpr unsigned reopen_depth = 256;
@@ -68,7 +66,7 @@ Result<Granted> NodeTable::grant(const NodeKey& key, const Domain& domain, const
   Ref<NodeFd> holder;
   if (fd) {
     // While there is a descriptor to make it from.
-    if (key.type == QTFS_TYPE_DIR && !traits.synthetic && anchor(key.mount) < 0)
+    if (key.type == QTFS_TYPE_DIR && !traits.synthetic && !anchor(key.mount))
       add_anchor(key, fd.get(), context);
     holder = make_ref<NodeFd>(std::move(fd), budget_);
   }
@@ -140,6 +138,8 @@ Result<Granted> NodeTable::renew(uint64_t id) {
 }
 
 void NodeTable::install(Shard& shard, Node& node, Ref<NodeFd> fd) {
+  if (is_unmounted(node.key.mount))
+    return;
   node.fd_ = std::move(fd);
   node.used_ = true;
   if (!node.in_lru_) {
@@ -194,10 +194,10 @@ Result<UniqueFd> NodeTable::reopen(const NodeKey& key, const std::vector<std::by
   if (!privileged.status())
     return privileged.status();
   UniqueFd fd;
-  if (const int mount = handle.empty() ? -1 : anchor(key.mount); mount >= 0) {
+  if (const Anchor mount = handle.empty() ? nullptr : anchor(key.mount)) {
     // Both calls want it writable; neither writes.
     std::vector<std::byte> copy = handle;
-    fd.reset(open_by_handle_at(mount, reinterpret_cast<file_handle*>(copy.data()),
+    fd.reset(open_by_handle_at(mount->get(), reinterpret_cast<file_handle*>(copy.data()),
                                O_PATH | O_NOFOLLOW | O_CLOEXEC));
   }
   if (!fd && origin.parent) {
@@ -241,6 +241,44 @@ void NodeTable::forget(uint64_t id, uint64_t stamp) {
   count_.fetch_sub(1, std::memory_order_relaxed);
 }
 
+void NodeTable::unmounted(uint64_t mount) {
+  std::vector<Ref<NodeFd>> fds;  // let go of outside the locks
+  Anchor anchor;
+  {
+    std::lock_guard guard(anchors_mutex_);
+    unmounted_.push_back(mount);
+    if (unmounted_.size() > unmounted_max)
+      unmounted_.pop_front();
+    any_unmounted_.store(true, std::memory_order_release);
+    if (const auto found = anchors_.find(mount); found != anchors_.end()) {
+      anchor = std::move(found->second);
+      anchors_.erase(found);
+    }
+  }
+  for (Shard& shard : shards_) {
+    std::lock_guard guard(shard.mutex);
+    for (auto next = shard.lru.begin(); next != shard.lru.end();) {
+      Node& node = **next++;
+      if (node.key.mount != mount)
+        continue;
+      fds.push_back(node.fd_);
+      drop_fd(shard, node);
+    }
+  }
+}
+
+void NodeTable::mounted(uint64_t mount) {
+  std::lock_guard guard(anchors_mutex_);
+  std::erase(unmounted_, mount);
+}
+
+bool NodeTable::is_unmounted(uint64_t mount) {
+  if (!any_unmounted_.load(std::memory_order_acquire))
+    return false;
+  std::lock_guard guard(anchors_mutex_);
+  return std::find(unmounted_.begin(), unmounted_.end(), mount) != unmounted_.end();
+}
+
 void NodeTable::trim(unsigned first) {
   for (unsigned i = 0; i < shard_count; i++) {
     Shard& shard = shards_[(first + i) & (shard_count - 1)];
@@ -269,7 +307,7 @@ bool NodeTable::evict_one(Shard& shard) {
 }
 
 bool NodeTable::make_reopenable(Node& node) {
-  if (node.handle_.empty() && anchor(node.key.mount) >= 0) {
+  if (node.handle_.empty() && anchor(node.key.mount)) {
     std::vector<std::byte> handle(sizeof(file_handle) + MAX_HANDLE_SZ);
     auto* raw = reinterpret_cast<file_handle*>(handle.data());
     raw->handle_bytes = MAX_HANDLE_SZ;
@@ -283,23 +321,23 @@ bool NodeTable::make_reopenable(Node& node) {
 }
 
 Status NodeTable::sync() {
-  std::vector<int> fds;
+  std::vector<Anchor> anchors;
   {
     std::lock_guard guard(anchors_mutex_);
-    for (const auto& [mount, fd] : anchors_)
-      fds.push_back(fd.get());
+    for (const auto& [mount, anchor] : anchors_)
+      anchors.push_back(anchor);
   }
   Status worst;
-  for (const int fd : fds)
-    if (Status status = check(syncfs(fd)); !status)
+  for (const Anchor& anchor : anchors)
+    if (Status status = check(syncfs(anchor->get())); !status)
       worst = status;
   return worst;
 }
 
-int NodeTable::anchor(uint64_t mount) {
+NodeTable::Anchor NodeTable::anchor(uint64_t mount) {
   std::lock_guard guard(anchors_mutex_);
   const auto found = anchors_.find(mount);
-  return found == anchors_.end() ? -1 : found->second.get();
+  return found == anchors_.end() ? nullptr : found->second;
 }
 
 void NodeTable::add_anchor(const NodeKey& key, int fd, Context& context) {
@@ -311,8 +349,10 @@ void NodeTable::add_anchor(const NodeKey& key, int fd, Context& context) {
                        O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NONBLOCK));
   if (!real)
     return;
+  auto made = std::make_shared<const UniqueFd>(std::move(real));
   std::lock_guard guard(anchors_mutex_);
-  anchors_.emplace(key.mount, std::move(real));
+  if (std::find(unmounted_.begin(), unmounted_.end(), key.mount) == unmounted_.end())
+    anchors_.emplace(key.mount, std::move(made));
 }
 
 }  // namespace qtfs

@@ -10,6 +10,7 @@
 #include <array>
 #include <atomic>
 #include <cstdint>
+#include <deque>
 #include <list>
 #include <memory>
 #include <mutex>
@@ -78,6 +79,12 @@ struct Traits {
   Guard guard = Guard::none;
 };
 
+// What to ask statx for to get a mount's number as NodeKey has it.
+#ifndef STATX_MNT_ID_UNIQUE
+#define STATX_MNT_ID_UNIQUE 0x00004000U  // Linux 6.8
+#endif
+inline constexpr unsigned node_mount_mask = STATX_MNT_ID | STATX_MNT_ID_UNIQUE;
+
 // statx of a descriptor, or of @name below it, with all that NodeKey and the protocol want.
 Result<struct statx> stat_fd(int fd);
 Result<struct statx> stat_name(int dir, const char* name);
@@ -133,6 +140,11 @@ class NodeTable {
   Result<Ref<NodeFd>> fd(Node& node, Context& context, unsigned depth = 0);
   // The client says that it knows nothing newer of it than @stamp.
   void forget(uint64_t id, uint64_t stamp);
+  // The mount is no more: nothing of it is held any longer, and its nodes are stale. What
+  // clients have open there stays.
+  void unmounted(uint64_t mount);
+  // A new one, which may have an old one's number.
+  void mounted(uint64_t mount);
   // Makes durable what is written to any filesystem that has a directory among the nodes. Blocks.
   Status sync();
   uint64_t size() const { return count_.load(std::memory_order_relaxed); }
@@ -165,8 +177,10 @@ class NodeTable {
   bool make_reopenable(Node& node);
   Result<UniqueFd> reopen(const NodeKey& key, const std::vector<std::byte>& handle,
                           const Origin& origin, Context& context, unsigned depth);
-  // A real descriptor on a mount, as open_by_handle_at() wants one; -1 if there is none yet.
-  int anchor(uint64_t mount);
+  bool is_unmounted(uint64_t mount);
+  // A real descriptor on a mount, as open_by_handle_at() wants one; empty if there is none yet.
+  using Anchor = std::shared_ptr<const UniqueFd>;
+  Anchor anchor(uint64_t mount);
   void add_anchor(const NodeKey& key, int fd, Context& context);
 
   const uint64_t life_;
@@ -176,8 +190,10 @@ class NodeTable {
   std::atomic<uint64_t> count_{0};
   std::array<Shard, shard_count> shards_;
 
-  std::mutex anchors_mutex_;                        // protects anchors_
-  std::unordered_map<uint64_t, UniqueFd> anchors_;  // none ever goes
+  std::mutex anchors_mutex_;  // protects what follows; taken under a shard's
+  std::unordered_map<uint64_t, Anchor> anchors_;
+  std::deque<uint64_t> unmounted_;  // the latest
+  std::atomic<bool> any_unmounted_{false};
 };
 
 }  // namespace qtfs

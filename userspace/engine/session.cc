@@ -90,6 +90,14 @@ void SessionTable::leave(const std::shared_ptr<Session>& session) {
     sessions_.erase(session->id);
 }
 
+std::vector<std::shared_ptr<Session>> SessionTable::all() {
+  std::lock_guard guard(mutex_);
+  std::vector<std::shared_ptr<Session>> sessions;
+  for (const auto& [id, session] : sessions_)
+    sessions.push_back(session);
+  return sessions;
+}
+
 size_t SessionTable::size() {
   std::lock_guard guard(mutex_);
   return sessions_.size();

@@ -70,6 +70,7 @@ class SessionTable {
   // One more connection for a session that still has one.
   Status join(const std::shared_ptr<Session>& session);
   void leave(const std::shared_ptr<Session>& session);
+  std::vector<std::shared_ptr<Session>> all();
   size_t size();
   uint16_t life() const { return life_; }
   FdBudget& budget() { return budget_; }

@@ -2,7 +2,6 @@
 // /proc/self/mountinfo: where a qtfs superblock is mounted, and with which options.
 #pragma once
 
-#include <istream>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -20,7 +19,7 @@ struct MountPoint {
 };
 
 // The mounts of type qtfs in a file of that format.
-std::vector<MountPoint> parse_mountinfo(std::istream& in);
+std::vector<MountPoint> mount_points(std::string_view text);
 std::vector<MountPoint> read_mountinfo();
 
 // The id of the mount that the user means: a number, or one of its mount points.

@@ -20,7 +20,10 @@ Result<UniqueFd> above(int dir) {
 // Whether a directory is the export's root, or below it. Somebody may move it meanwhile: then it
 // was there a moment ago.
 Result<bool> exported(const Domain& domain, UniqueFd dir) {
-  const auto root = stat_fd(domain.exported->root.get());
+  const auto root_fd = domain.exported->root->get();
+  if (!root_fd)
+    return root_fd.status();
+  const auto root = stat_fd(root_fd->get());
   if (!root)
     return root.status();
   const NodeKey end = NodeKey::of(*root, domain);

@@ -63,12 +63,11 @@ TEST(Render, JsonTakesAnyBytes) {
 }
 
 TEST(MountInfo, QtfsLinesOnly) {
-  std::istringstream in(
+  const auto points = mount_points(
       "22 1 8:1 / / rw,relatime shared:1 - ext4 /dev/sda1 rw\n"
       "40 22 0:51 / /mnt/a\\040b rw,nosuid shared:9 master:1 - qtfs host:/ rw,port=1\n"
       "broken\n"
       "41 22 0:52 / /mnt/c rw - qtfs / rw\n");
-  const auto points = parse_mountinfo(in);
   ASSERT_EQ(points.size(), 2u);
   EXPECT_EQ(points[0].where, "/mnt/a b");
   EXPECT_EQ(points[0].dev_minor, 51u);
