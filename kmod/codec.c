@@ -78,6 +78,7 @@ int qtfs_attr_decode(const struct qtfs_wire_attr *wire, struct qtfs_attr *attr)
 	attr->blksize = le32_to_cpu(wire->blksize);
 	attr->rdev = MKDEV(le32_to_cpu(wire->rdev_major),
 			   le32_to_cpu(wire->rdev_minor));
+	attr->mount = le64_to_cpu(wire->mnt_id);
 	attr->dev = MKDEV(le32_to_cpu(wire->dev_major),
 			  le32_to_cpu(wire->dev_minor));
 	attr->flags = le32_to_cpu(wire->flags);

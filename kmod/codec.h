@@ -33,6 +33,7 @@ struct qtfs_attr {
 	u32 blksize;
 	dev_t rdev;
 	dev_t dev;		/* the server's filesystem */
+	u64 mount;		/* the server's mount */
 	u32 flags;		/* QTFS_ATTR_* */
 	u32 dio_mem_align;
 	u32 dio_offset_align;

@@ -14,8 +14,9 @@
 #include "reap.h"
 #include "range.h"
 #include "req.h"
+#include "submount.h"
 
-void qtfs_dentry_believe(struct dentry *dentry, struct inode *dir)
+void qtfs_dentry_believe(struct dentry *dentry, struct inode *dir, u64 clock)
 {
 	const struct qtfs_options *opts = &qtfs_fs(dir->i_sb)->opts;
 	const struct qtfs_inode *qi = qtfs_i(dir);
@@ -24,12 +25,18 @@ void qtfs_dentry_believe(struct dentry *dentry, struct inode *dir)
 	/* That the directory has just changed, by us, makes it no less true. */
 	if (!(READ_ONCE(qi->flags) & QTFS_ATTR_SYNTHETIC))
 		span = max_t(unsigned long, span, HZ * opts->ac.dir_min);
+	WRITE_ONCE(dentry->d_fsdata, (void *)(unsigned long)clock);
 	WRITE_ONCE(dentry->d_time, jiffies + span);
 }
 
 /* Whether the name need not be asked for again. */
-static bool dentry_fresh(const struct dentry *dentry)
+static bool dentry_fresh(const struct dentry *dentry, const struct inode *inode)
 {
+	/* Something was mounted or unmounted on the server since then. */
+	if (inode && S_ISDIR(inode->i_mode) &&
+	    (unsigned long)READ_ONCE(dentry->d_fsdata) <=
+		    READ_ONCE(qtfs_fs(inode->i_sb)->mounts_clock))
+		return false;
 	return time_before(jiffies, READ_ONCE(dentry->d_time));
 }
 
@@ -54,7 +61,7 @@ struct dentry *qtfs_splice(struct inode *dir, struct dentry *dentry,
 		d_drop(dentry);
 	alias = d_splice_alias(inode, dentry);
 	if (!IS_ERR(alias))
-		qtfs_dentry_believe(alias ?: dentry, dir);
+		qtfs_dentry_believe(alias ?: dentry, dir, clock);
 	return alias;
 }
 
@@ -139,7 +146,7 @@ static int dentry_ask(struct inode *dir, struct dentry *dentry,
 		return PTR_ERR(inode);
 	qtfs_access_learn(inode, current_cred(), entry.access, clock);
 	iput(inode);
-	qtfs_dentry_believe(dentry, dir);
+	qtfs_dentry_believe(dentry, dir, clock);
 	return 1;
 }
 
@@ -167,7 +174,7 @@ static int qtfs_d_revalidate(struct dentry *dentry, unsigned int flags)
 
 	if (!inode && (flags & (LOOKUP_CREATE | LOOKUP_RENAME_TARGET)))
 		return flags & LOOKUP_RCU ? -ECHILD : 0;
-	if (dentry_fresh(dentry) && !(flags & LOOKUP_REVAL))
+	if (dentry_fresh(dentry, inode) && !(flags & LOOKUP_REVAL))
 		return 1;
 	if (flags & LOOKUP_RCU)
 		return -ECHILD;
@@ -191,6 +198,7 @@ static int qtfs_d_revalidate(struct dentry *dentry, unsigned int flags)
 
 const struct dentry_operations qtfs_dentry_operations = {
 	.d_revalidate	= qtfs_d_revalidate,
+	.d_automount	= qtfs_d_automount,
 };
 
 static int dir_mknod(struct inode *dir, struct dentry *dentry, umode_t mode,
@@ -326,6 +334,7 @@ static int qtfs_rename(struct mnt_idmap *idmap, struct inode *old_dir,
 			    new_dentry->d_name.len },
 	};
 	u32 wire = 0;
+	u64 clock = qtfs_clock(old_dir->i_sb);
 	int err;
 
 	if (flags & ~(RENAME_NOREPLACE | RENAME_EXCHANGE | RENAME_WHITEOUT))
@@ -344,12 +353,12 @@ static int qtfs_rename(struct mnt_idmap *idmap, struct inode *old_dir,
 	qtfs_names_changed(old_dir);
 	qtfs_names_changed(new_dir);
 	qtfs_inode_expire(d_inode(old_dentry));
-	qtfs_dentry_believe(old_dentry, new_dir);
+	qtfs_dentry_believe(old_dentry, new_dir, clock);
 	if (d_really_is_negative(new_dentry))
 		return 0;
 	if (flags & RENAME_EXCHANGE) {
 		qtfs_inode_expire(d_inode(new_dentry));
-		qtfs_dentry_believe(new_dentry, old_dir);
+		qtfs_dentry_believe(new_dentry, old_dir, clock);
 	} else {
 		inode_lost_name(d_inode(new_dentry));
 	}
@@ -424,12 +433,14 @@ static int open_found(struct inode *dir, struct dentry *dentry,
 	struct dentry *alias = qtfs_splice(dir, dentry, entry, clock);
 	int err;
 
-	if (IS_ERR(alias)) {
-		if (opened)
-			qtfs_release_now(qtfs_session(dir->i_sb),
-					 le64_to_cpu(opened->open));
-		return PTR_ERR(alias);
+	/* What is mounted there, or will be, has to be opened instead. */
+	if (opened && (IS_ERR(alias) || d_managed(alias ?: dentry))) {
+		qtfs_release_now(qtfs_session(dir->i_sb),
+				 le64_to_cpu(opened->open));
+		opened = NULL;
 	}
+	if (IS_ERR(alias))
+		return PTR_ERR(alias);
 	if (!opened)
 		return finish_no_open(file, alias);
 

@@ -7,7 +7,7 @@
 #include <qtfs/wire.h>
 
 /* The name was just confirmed; it holds as long as its directory's attributes. */
-void qtfs_dentry_believe(struct dentry *dentry, struct inode *dir);
+void qtfs_dentry_believe(struct dentry *dentry, struct inode *dir, u64 clock);
 
 /**
  * qtfs_splice - give a dentry what the engine said about its name

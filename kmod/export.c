@@ -153,6 +153,12 @@ static struct dentry *node_dentry(struct super_block *sb, u16 op, __le64 node)
 		err = -EPROTO;
 	if (err)
 		return ERR_PTR(err == -EOPNOTSUPP ? -ESTALE : err);
+	/* Other mounts of the server are other superblocks'. */
+	if (entry.attr.mount != qtfs_fs(sb)->mount &&
+	    !(entry.attr.flags & QTFS_ATTR_MOUNT_ROOT)) {
+		qtfs_forget_now(qtfs_session(sb), entry.node, entry.stamp);
+		return ERR_PTR(-ESTALE);
+	}
 	inode = qtfs_iget(sb, &entry, clock);
 	if (IS_ERR(inode))
 		return ERR_CAST(inode);

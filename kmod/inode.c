@@ -72,25 +72,6 @@ void qtfs_free_inode(struct inode *inode)
 	kmem_cache_free(inode_cache, qi);
 }
 
-void qtfs_evict_inode(struct inode *inode)
-{
-	struct qtfs_inode *qi = qtfs_i(inode);
-
-	truncate_inode_pages_final(&inode->i_data);
-	clear_inode(inode);
-	/* All pages are done: only the last touch of a completion is left. */
-	wait_event(qi->writeback_wq, !atomic_read(&qi->writeback));
-	qtfs_open_evict(inode);
-	qtfs_alias_evict(inode);
-
-	if (qi->node && !qtfs_handle_kept(inode)) {
-		qi->forget->node = qi->node;
-		qi->forget->stamp = qi->stamp;
-		qtfs_reap_forget(qtfs_session(inode->i_sb), qi->forget);
-		qi->forget = NULL;
-	}
-}
-
 static unsigned long inode_hash(u64 node)
 {
 	return hash_64(node, 32);
@@ -129,12 +110,51 @@ static int inode_take_grant(struct inode *inode, unsigned long hash, void *data)
 	return -1;	/* found, no reference wanted */
 }
 
-bool qtfs_inode_keeps(struct super_block *sb, u64 node, u64 stamp)
+bool qtfs_inode_keeps(struct qtfs_session *session, u64 node, u64 stamp)
 {
 	struct inode_grant grant = { .node = node, .stamp = stamp };
+	const struct qtfs_fs *fs;
 
-	find_inode_nowait(sb, inode_hash(node), inode_take_grant, &grant);
+	spin_lock_bh(&session->supers_lock);
+	list_for_each_entry(fs, &session->supers, link) {
+		find_inode_nowait(fs->sb, inode_hash(node), inode_take_grant,
+				  &grant);
+		if (grant.taken)
+			break;
+	}
+	spin_unlock_bh(&session->supers_lock);
 	return grant.taken;
+}
+
+/*
+ * Where a mount of the server begins, two superblocks may have the node: the
+ * one that goes leaves it to the other.
+ */
+static bool inode_is_shared(struct inode *inode)
+{
+	const struct qtfs_inode *qi = qtfs_i(inode);
+
+	return (qi->flags & QTFS_ATTR_MOUNT_ROOT) &&
+	       qtfs_inode_keeps(qtfs_session(inode->i_sb), qi->node, qi->stamp);
+}
+
+void qtfs_evict_inode(struct inode *inode)
+{
+	struct qtfs_inode *qi = qtfs_i(inode);
+
+	truncate_inode_pages_final(&inode->i_data);
+	clear_inode(inode);
+	/* All pages are done: only the last touch of a completion is left. */
+	wait_event(qi->writeback_wq, !atomic_read(&qi->writeback));
+	qtfs_open_evict(inode);
+	qtfs_alias_evict(inode);
+
+	if (qi->node && !qtfs_handle_kept(inode) && !inode_is_shared(inode)) {
+		qi->forget->node = qi->node;
+		qi->forget->stamp = qi->stamp;
+		qtfs_reap_forget(qtfs_session(inode->i_sb), qi->forget);
+		qi->forget = NULL;
+	}
 }
 
 static int inode_set(struct inode *inode, void *data)
@@ -189,6 +209,8 @@ static void inode_init_new(struct inode *inode, const struct qtfs_entry *entry,
 	qi->stamp = max(qi->stamp, entry->stamp);
 	spin_unlock(&qi->lock);
 	qi->flags = entry->attr.flags;
+	if (qtfs_is_submount(inode->i_sb, &entry->attr))
+		inode->i_flags |= S_AUTOMOUNT;
 	inode_set_ops(inode, &entry->attr);
 	qtfs_inode_update(inode, &entry->attr, clock, true);
 }
@@ -464,7 +486,9 @@ int qtfs_getattr(struct mnt_idmap *idmap, const struct path *path,
 	}
 
 	qtfs_fillattr(idmap, mask, inode, stat);
-	stat->dev = qtfs_dev_of(inode->i_sb, READ_ONCE(qi->dev));
+	if (IS_AUTOMOUNT(inode))
+		stat->attributes |= STATX_ATTR_AUTOMOUNT;
+	stat->dev = qtfs_super_dev(inode->i_sb, READ_ONCE(qi->dev));
 	spin_lock(&qi->lock);
 	stat->blksize = is_power_of_2(qi->blksize) ? qi->blksize : PAGE_SIZE;
 	if (qi->flags & QTFS_ATTR_BTIME) {

@@ -169,7 +169,7 @@ void qtfs_names_changed(struct inode *dir);
  * Whether an inode has this node, which an entry granted once more; it gives
  * the grant back when it goes. Any context that may take spinlocks.
  */
-bool qtfs_inode_keeps(struct super_block *sb, u64 node, u64 stamp);
+bool qtfs_inode_keeps(struct qtfs_session *session, u64 node, u64 stamp);
 
 /*
  * Whether nothing is known that is newer than the answer to what was asked at

@@ -14,6 +14,7 @@
 #include "main.h"
 #include "netlink.h"
 #include "req.h"
+#include "submount.h"
 #include "super.h"
 #include "transport/transport.h"
 
@@ -160,6 +161,7 @@ out_exit_req_cache:
 static void __exit qtfs_exit(void)
 {
 	qtfs_super_exit();
+	qtfs_submount_exit();
 	qtfs_agent_exit();
 	qtfs_pcie_client_exit();
 	qtfs_netlink_exit();

@@ -105,7 +105,7 @@ static void dir_prime(struct dentry *parent, const struct dirent_view *v,
 		if (!qtfs_entry_decode(v->entry, &entry)) {
 			inode = qtfs_iget(dir->i_sb, &entry, clock);
 			if (!IS_ERR(inode)) {
-				qtfs_dentry_believe(dentry, dir);
+				qtfs_dentry_believe(dentry, dir, clock);
 				iput(inode);
 			}
 		}

@@ -55,7 +55,7 @@ void qtfs_forget_now(struct qtfs_session *session, u64 node, u64 stamp)
 		.in[0]	= { &body, sizeof(body) },
 	};
 
-	if (session->sb && qtfs_inode_keeps(session->sb, node, stamp))
+	if (qtfs_inode_keeps(session, node, stamp))
 		return;
 	qtfs_count(session->stats, QTFS_COUNT_FORGETS);
 	qtfs_post(session, &args);

@@ -2,7 +2,7 @@
 /*
  * A session: first exchange, identity, teardown.
  *
- * Teardown, from qtfs_session_close(): the superblock is gone, so nobody calls
+ * Teardown, from qtfs_session_close(): the superblocks are gone, so nobody calls
  * any more; the channels are aborted, the reaper is stopped, the channels are
  * closed (see chan.c), the credentials freed. The structure itself goes with the
  * last reference, which may be netlink's. The channels share one fate: the first
@@ -49,6 +49,7 @@
 #include "reap.h"
 #include "req.h"
 #include "session.h"
+#include "submount.h"
 
 /* Protects the list of sessions and the ids. */
 static DEFINE_MUTEX(sessions_lock);
@@ -310,6 +311,9 @@ static int session_push(struct qtfs_chan *chan,
 	if (le16_to_cpu(hdr->op) == QTFS_OP_PUSH_POLL &&
 	    (session->features & QTFS_FEATURE_POLL))
 		return qtfs_poll_push(session, body, len);
+	if (le16_to_cpu(hdr->op) == QTFS_OP_PUSH_MOUNTS &&
+	    (session->features & QTFS_FEATURE_MOUNTS))
+		return qtfs_mounts_push(session, body, len);
 	/* No other feature that pushes was asked for in the greeting. */
 	qtfs_debug("ignored push %u\n", le16_to_cpu(hdr->op));
 	return 0;
@@ -460,6 +464,7 @@ static void session_free(struct qtfs_session *session)
 	for (i = 0; i < session->nr_chans; i++)
 		qtfs_chan_close(session->chans[i]);
 	qtfs_creds_destroy(&session->creds);
+	qtfs_devs_destroy(&session->devs);
 	free_percpu(session->stats);
 	put_net(session->net);
 	kfree(session->source);
@@ -560,6 +565,10 @@ static struct qtfs_session *session_new(const struct qtfs_session_params *p)
 		return NULL;
 
 	refcount_set(&session->ref, 1);
+	refcount_set(&session->users, 1);
+	spin_lock_init(&session->supers_lock);
+	INIT_LIST_HEAD(&session->supers);
+	qtfs_devs_init(&session->devs);
 	INIT_LIST_HEAD(&session->list);
 	get_random_bytes(&session->owner_key, sizeof(session->owner_key));
 	session->net = get_net(p->net);
@@ -597,8 +606,15 @@ struct qtfs_session *qtfs_session_open(struct qtfs_session_params *params)
 	return session;
 }
 
+void qtfs_session_share(struct qtfs_session *session)
+{
+	refcount_inc(&session->users);
+}
+
 void qtfs_session_close(struct qtfs_session *session)
 {
+	if (!refcount_dec_and_test(&session->users))
+		return;
 	mutex_lock(&sessions_lock);
 	list_del_init(&session->list);
 	mutex_unlock(&sessions_lock);

@@ -13,11 +13,11 @@
 #include <qtfs/wire.h>
 
 #include "cred.h"
+#include "devs.h"
 #include "stats.h"
 #include "transport/transport.h"
 
 struct net;
-struct super_block;
 struct qtfs_args;
 struct qtfs_chan;
 struct qtfs_req;
@@ -56,7 +56,8 @@ struct qtfs_session_params {
 
 /* What we know how to use. */
 #define QTFS_SESSION_FEATURES (QTFS_FEATURE_LOCKS | QTFS_FEATURE_PARK | \
-			       QTFS_FEATURE_POLL | QTFS_FEATURE_SOCKETS)
+			       QTFS_FEATURE_POLL | QTFS_FEATURE_SOCKETS | \
+			       QTFS_FEATURE_MOUNTS)
 
 /* What eviction leaves behind for FORGET; allocated with its inode. */
 struct qtfs_forget {
@@ -67,11 +68,14 @@ struct qtfs_forget {
 
 /**
  * struct qtfs_session - see above
- * @ref: the superblock's, and netlink's while it looks
+ * @ref: the superblocks', and netlink's while it looks
+ * @users: superblocks
  * @list: in the module's list of sessions
  * @id: names the mount for qtinfo
- * @sb: the superblock, once it exists; good until qtfs_session_close()
- * @dev: its st_dev, likewise
+ * @dev: st_dev of the mounted superblock, once it exists
+ * @supers_lock: protects @supers; taken when receiving
+ * @supers: struct qtfs_fs: the mounted superblock, and submounts
+ * @devs: device numbers of the server's filesystems
  * @wire_id: the engine's name for the session
  * @secret: proves later connections to be ours
  * @chans: the connections; all of them live or none does
@@ -101,8 +105,11 @@ struct qtfs_session {
 	refcount_t ref;
 	struct list_head list;
 	u32 id;
-	struct super_block *sb;
+	refcount_t users;
 	dev_t dev;
+	spinlock_t supers_lock;
+	struct list_head supers;
+	struct qtfs_devs devs;
 	struct net *net;
 	char *source;
 	char *path;
@@ -145,7 +152,13 @@ struct qtfs_session {
  */
 struct qtfs_session *qtfs_session_open(struct qtfs_session_params *params);
 
-/* Ends the session: no call is under way and none comes. Drops the reference. */
+/* One more superblock, which has another's to start from. */
+void qtfs_session_share(struct qtfs_session *session);
+
+/*
+ * One superblock less, for which no call is under way and none comes. Ends the
+ * session with the last, and drops its reference.
+ */
 void qtfs_session_close(struct qtfs_session *session);
 
 /* Fails what is under way and all that comes, with -EIO. */

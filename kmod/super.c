@@ -20,6 +20,7 @@
 #include "inode.h"
 #include "log.h"
 #include "main.h"
+#include "reap.h"
 #include "req.h"
 #include "super.h"
 
@@ -43,7 +44,14 @@
 		-EINVAL;						\
 	})
 
-/* While a mount is being set up: fc->fs_private. */
+/*
+ * While a mount is being set up: fc->fs_private. A submount has the second half.
+ * @above: the superblock where it was seen
+ * @root: its root
+ * @granted: @root's grant is to be given back
+ * @below: its path
+ * @dev: device number for it, or 0
+ */
 struct mount_ctx {
 	struct qtfs_options opts;
 	char *server;
@@ -56,6 +64,12 @@ struct mount_ctx {
 	size_t psk_len;
 	struct net *net;
 	struct qtfs_session *session;
+
+	const struct qtfs_fs *above;
+	struct qtfs_entry root;
+	bool granted;
+	char *below;
+	dev_t dev;
 };
 
 enum {
@@ -505,28 +519,18 @@ static long patience(const struct qtfs_options *opts)
 	return min_t(u64, tenths * HZ / 10, MAX_JIFFY_OFFSET);
 }
 
-static int fill_super(struct super_block *sb, struct fs_context *fc)
+dev_t qtfs_super_dev(struct super_block *sb, dev_t dev)
 {
-	struct mount_ctx *ctx = fc->fs_private;
 	struct qtfs_fs *fs = qtfs_fs(sb);
-	struct qtfs_entry entry;
-	struct inode *root;
-	int err;
 
-	qtfs_devs_init(&fs->devs);
-	qtfs_handles_init(&fs->handles);
-	fs->opts = ctx->opts;
-	fs->session = ctx->session;
-	ctx->session = NULL;
-	fs->opts.nconnect = fs->session->nr_chans;
-	fs->opts.rsize = min(fs->opts.rsize,
-			     rounddown(fs->session->io_max, (u32)PAGE_SIZE));
-	fs->opts.wsize = min(fs->opts.wsize,
-			     rounddown(fs->session->io_max, (u32)PAGE_SIZE));
-	qtfs_session_set_patience(fs->session, patience(&fs->opts));
-	fs->session->sb = sb;
-	fs->session->dev = sb->s_dev;
+	if (dev == fs->dev)
+		return fs->st_dev;
+	return qtfs_dev_of(&fs->session->devs, dev) ?: sb->s_dev;
+}
 
+static int super_prepare(struct super_block *sb, struct qtfs_fs *fs)
+{
+	fs->sb = sb;
 	sb->s_magic = QTFS_SUPER_MAGIC;
 	sb->s_blocksize = PAGE_SIZE;
 	sb->s_blocksize_bits = PAGE_SHIFT;
@@ -539,21 +543,179 @@ static int fill_super(struct super_block *sb, struct fs_context *fc)
 	/* The server applies the umask: it knows the default ACLs. */
 	sb->s_flags |= SB_POSIXACL;
 	sb->s_iflags |= SB_I_NODEV;
+	return super_set_bdi(sb, fs);
+}
 
-	err = super_set_bdi(sb, fs);
+/* Uses up the grant of @entry. */
+static int super_set_root(struct super_block *sb, struct qtfs_fs *fs,
+			  const struct qtfs_entry *entry)
+{
+	struct inode *root;
+
+	fs->mount = entry->attr.mount;
+	fs->dev = entry->attr.dev;
+	fs->st_dev = qtfs_dev_of(&fs->session->devs, fs->dev) ?: sb->s_dev;
+	root = qtfs_iget(sb, entry, qtfs_clock(sb));
+	if (IS_ERR(root))
+		return PTR_ERR(root);
+	sb->s_root = d_make_root(root);
+	if (!sb->s_root)
+		return -ENOMEM;
+	spin_lock_bh(&fs->session->supers_lock);
+	list_add_tail(&fs->link, &fs->session->supers);
+	spin_unlock_bh(&fs->session->supers_lock);
+	return 0;
+}
+
+static struct qtfs_fs *fs_new(const struct qtfs_options *opts)
+{
+	struct qtfs_fs *fs = kzalloc(sizeof(*fs), GFP_KERNEL);
+
+	if (!fs)
+		return NULL;
+	INIT_LIST_HEAD(&fs->link);
+	qtfs_handles_init(&fs->handles);
+	fs->opts = *opts;
+	return fs;
+}
+
+static void fs_free(struct qtfs_fs *fs)
+{
+	if (!fs)
+		return;
+	if (fs->session)
+		qtfs_session_close(fs->session);
+	qtfs_handles_destroy(&fs->handles);
+	kfree(fs->below);
+	kfree(fs);
+}
+
+static int fill_super(struct super_block *sb, struct fs_context *fc)
+{
+	struct mount_ctx *ctx = fc->fs_private;
+	struct qtfs_fs *fs = qtfs_fs(sb);
+	struct qtfs_entry entry;
+	int err;
+
+	fs->session = ctx->session;
+	ctx->session = NULL;
+	fs->opts.nconnect = fs->session->nr_chans;
+	fs->opts.rsize = min(fs->opts.rsize,
+			     rounddown(fs->session->io_max, (u32)PAGE_SIZE));
+	fs->opts.wsize = min(fs->opts.wsize,
+			     rounddown(fs->session->io_max, (u32)PAGE_SIZE));
+	qtfs_session_set_patience(fs->session, patience(&fs->opts));
+	fs->session->dev = sb->s_dev;
+	err = super_prepare(sb, fs);
 	if (err)
 		return err;
 	ctx->session = fs->session;	/* lent to attach() */
 	err = attach(sb, fc, &entry);
 	ctx->session = NULL;
+	return err ?: super_set_root(sb, fs, &entry);
+}
+
+static int sub_same(struct super_block *sb, struct fs_context *fc)
+{
+	const struct mount_ctx *ctx = fc->fs_private;
+	const struct qtfs_fs *fs = qtfs_fs(sb);
+
+	return fs->session == ctx->above->session &&
+	       fs->mount == ctx->root.attr.mount && fs->dev == ctx->root.attr.dev;
+}
+
+static int sub_set(struct super_block *sb, struct fs_context *fc)
+{
+	struct mount_ctx *ctx = fc->fs_private;
+
+	sb->s_dev = ctx->dev;
+	ctx->dev = 0;
+	return 0;
+}
+
+/* The superblock of a submount: the one there is, or a new one. */
+static int sub_get_tree(struct fs_context *fc)
+{
+	struct mount_ctx *ctx = fc->fs_private;
+	struct qtfs_session *session = ctx->above->session;
+	struct qtfs_fs *fs = fs_new(&ctx->above->opts);
+	struct super_block *sb;
+	int err;
+
+	if (!fs)
+		return -ENOMEM;
+	fc->s_fs_info = fs;
+	fs->below = ctx->below;
+	ctx->below = NULL;
+	fs->mount = ctx->root.attr.mount;
+	fs->dev = ctx->root.attr.dev;
+	qtfs_session_share(session);
+	fs->session = session;
+	err = qtfs_dev_take(&session->devs, ctx->root.attr.dev, &ctx->dev);
 	if (err)
 		return err;
-	fs->devs.root = entry.attr.dev;
-	root = qtfs_iget(sb, &entry, qtfs_clock(sb));
-	if (IS_ERR(root))
-		return PTR_ERR(root);
-	sb->s_root = d_make_root(root);
-	return sb->s_root ? 0 : -ENOMEM;
+	sb = sget_fc(fc, sub_same, sub_set);
+	if (IS_ERR(sb))
+		return PTR_ERR(sb);
+	if (!sb->s_root) {
+		err = super_prepare(sb, fs);
+		if (!err) {
+			ctx->granted = false;
+			err = super_set_root(sb, fs, &ctx->root);
+		}
+		if (err) {
+			deactivate_locked_super(sb);
+			return err;
+		}
+		sb->s_flags |= SB_ACTIVE;
+	}
+	fc->root = dget(sb->s_root);
+	return 0;
+}
+
+/* Frees what sub_get_tree() has not used. */
+static void sub_free(struct mount_ctx *ctx)
+{
+	struct qtfs_session *session = ctx->above->session;
+
+	if (ctx->dev) {
+		qtfs_dev_drop(&session->devs, ctx->dev);
+		free_anon_bdev(ctx->dev);
+	}
+	if (ctx->granted)
+		qtfs_forget_now(session, ctx->root.node, ctx->root.stamp);
+	kfree(ctx->below);
+}
+
+int qtfs_super_submount(struct fs_context *fc, struct dentry *place,
+			const struct qtfs_entry *entry)
+{
+	struct mount_ctx *ctx = fc->fs_private;
+	const struct qtfs_fs *above = qtfs_fs(place->d_sb);
+	char *source = above->session->source;
+	size_t len = strlen(source);
+	char *buf, *path;
+
+	ctx->above = above;
+	ctx->root = *entry;
+	ctx->granted = true;
+	fc->sb_flags |= place->d_sb->s_flags & SB_RDONLY;
+	buf = (char *)__get_free_page(GFP_KERNEL);
+	if (!buf)
+		return -ENOMEM;
+	path = dentry_path_raw(place, buf, PAGE_SIZE);
+	if (!IS_ERR(path)) {
+		while (len && source[len - 1] == '/')
+			len--;
+		ctx->below = kasprintf(GFP_KERNEL, "%s%s", above->below ?: "",
+				       path);
+		fc->source = kasprintf(GFP_KERNEL, "%.*s%s", (int)len, source,
+				       ctx->below ?: "");
+	}
+	free_page((unsigned long)buf);
+	if (IS_ERR(path))
+		return PTR_ERR(path);
+	return ctx->below && fc->source ? 0 : -ENOMEM;
 }
 
 /* The channel and the address, from the source, the options, the module. */
@@ -621,14 +783,16 @@ static int get_tree(struct fs_context *fc)
 	struct qtfs_fs *fs;
 	int err;
 
+	if (ctx->above)
+		return sub_get_tree(fc);
 	if (!fc->source || !ctx->path)
 		return mount_invalid(fc, "no source given");
-	fs = kzalloc(sizeof(*fs), GFP_KERNEL);
+	fs = fs_new(&ctx->opts);
 	if (!fs)
 		return -ENOMEM;
 	err = ctx_connect(fc, ctx);
 	if (err) {
-		kfree(fs);
+		fs_free(fs);
 		return err;
 	}
 	fc->s_fs_info = fs;	/* get_tree_nodev() gives it to the superblock */
@@ -660,7 +824,9 @@ static void free_fc(struct fs_context *fc)
 
 	if (!ctx)
 		return;
-	kfree(fc->s_fs_info);
+	if (ctx->above)
+		sub_free(ctx);
+	fs_free(fc->s_fs_info);
 	if (ctx->session)
 		qtfs_session_close(ctx->session);
 	kfree_sensitive(ctx->psk);
@@ -709,13 +875,15 @@ static void kill_sb(struct super_block *sb)
 	/* Nothing can be written any more, and nothing shall wait for it. */
 	if (fs->session && !qtfs_session_alive(fs->session))
 		qtfs_session_abort(fs->session);
+	if (fs->session) {
+		qtfs_dev_drop(&fs->session->devs, sb->s_dev);
+		spin_lock_bh(&fs->session->supers_lock);
+		list_del_init(&fs->link);
+		spin_unlock_bh(&fs->session->supers_lock);
+	}
 	kill_anon_super(sb);
 	synchronize_rcu();	/* path walks that began before */
-	if (fs->session)
-		qtfs_session_close(fs->session);
-	qtfs_handles_destroy(&fs->handles);
-	qtfs_devs_destroy(&fs->devs);
-	kfree(fs);
+	fs_free(fs);
 }
 
 static struct file_system_type fs_type = {

@@ -5,8 +5,9 @@
 
 #include <linux/atomic.h>
 #include <linux/fs.h>
+#include <linux/list.h>
 
-#include "devs.h"
+#include "codec.h"
 #include "export.h"
 #include "session.h"
 
@@ -53,16 +54,29 @@ struct qtfs_options {
 
 /**
  * struct qtfs_fs - a superblock's s_fs_info
- * @devs: device numbers of the server's filesystems
+ * @sb: the superblock
+ * @link: among the session's superblocks
+ * @mount: the server's mount that it shows
+ * @dev: device number of that mount's filesystem there
+ * @st_dev: the same here
+ * @below: path of its root from that of the session, "" or "/...": symlink.c
  * @handles: nodes that handles name
  * @clock: counts questions and local changes; see qtfs_inode_update()
+ * @mounts_clock: when the server's mounts last changed: what directories names
+ *	led to before that is asked again
  */
 struct qtfs_fs {
+	struct super_block *sb;
+	struct list_head link;
 	struct qtfs_session *session;
 	struct qtfs_options opts;
-	struct qtfs_devs devs;
+	u64 mount;
+	dev_t dev;
+	dev_t st_dev;
+	char *below;
 	struct qtfs_handles handles;
 	atomic64_t clock;
+	unsigned long mounts_clock;
 };
 
 static inline struct qtfs_fs *qtfs_fs(const struct super_block *sb)
@@ -82,6 +96,26 @@ static inline size_t qtfs_folio_max(const struct super_block *sb)
 
 	return max_t(size_t, min(opts->rsize, opts->wsize) / 4, PAGE_SIZE);
 }
+
+/* The st_dev of a file on the server's filesystem @dev. */
+dev_t qtfs_super_dev(struct super_block *sb, dev_t dev);
+
+/* Whether another mount of the server begins there: see submount.c. */
+static inline bool qtfs_is_submount(const struct super_block *sb,
+				    const struct qtfs_attr *attr)
+{
+	return S_ISDIR(attr->mode) && (attr->flags & QTFS_ATTR_MOUNT_ROOT) &&
+	       attr->mount != qtfs_fs(sb)->mount;
+}
+
+/**
+ * qtfs_super_submount - have a context make the superblock of a submount
+ * @fc: for the place, from fs_context_for_submount()
+ * @place: where it is seen
+ * @entry: the root, whose grant is used up, also on failure
+ */
+int qtfs_super_submount(struct fs_context *fc, struct dentry *place,
+			const struct qtfs_entry *entry);
 
 int qtfs_super_init(void);
 void qtfs_super_exit(void);

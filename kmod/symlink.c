@@ -38,11 +38,15 @@ static char *link_read(struct inode *inode)
 	return target ?: ERR_PTR(-ENOMEM);
 }
 
+/* How many folders it is below what was mounted, submounts' own included. */
 static unsigned int link_depth(struct dentry *dentry)
 {
+	const char *below = qtfs_fs(dentry->d_sb)->below;
 	unsigned int depth = 0;
 	struct dentry *d;
 
+	for (; below && *below; below++)
+		depth += *below == '/';
 	rcu_read_lock();
 	for (d = dentry; !IS_ROOT(d); d = READ_ONCE(d->d_parent))
 		depth++;

@@ -123,7 +123,7 @@ QTFS_WIRE_ASSERT(struct qtfs_wire_rep, 48);
 #define QTFS_FEATURE_WATCH	(1ull << 3)
 #define QTFS_FEATURE_POLL	(1ull << 4)
 #define QTFS_FEATURE_SOCKETS	(1ull << 5)
-#define QTFS_FEATURE_MOUNT	(1ull << 6)
+#define QTFS_FEATURE_MOUNTS	(1ull << 6)	/* PUSH_MOUNTS */
 #define QTFS_FEATURE_LOCKS	(1ull << 7)
 #define QTFS_FEATURE_PARK	(1ull << 8)
 
@@ -1142,7 +1142,7 @@ struct qtfs_wire_push_poll {
 };
 QTFS_WIRE_ASSERT(struct qtfs_wire_push_poll, 24);
 
-/* PUSH_MOUNTS: the server's mounts below @node changed. */
+/* PUSH_MOUNTS: the server's mounts changed: below @node, or anywhere if it is 0. */
 struct qtfs_wire_push_mounts {
 	__le64 node;
 };

@@ -255,6 +255,15 @@ static inline void qtfs_eventfd_signal(struct eventfd_ctx *ctx)
 #endif
 }
 
+/* What ->d_automount returns for a mount that fc_mount() gave. */
+static inline struct vfsmount *qtfs_automounted(struct vfsmount *mnt)
+{
+#ifdef QTFS_HAVE_VFS_SUBMOUNT /* until 6.15 the caller drops one reference */
+	mntget(mnt);
+#endif
+	return mnt;
+}
+
 #ifndef QTFS_HAVE_FILE_KATTR /* until 6.17 */
 #define file_kattr fileattr
 #endif

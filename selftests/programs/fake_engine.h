@@ -64,7 +64,7 @@ static void put_attr(struct qtfs_wire_attr *attr, unsigned int node)
 {
 	static const unsigned int types[] = {
 		0, QTFS_TYPE_DIR, QTFS_TYPE_REG, QTFS_TYPE_DIR, QTFS_TYPE_LNK,
-		QTFS_TYPE_FIFO, QTFS_TYPE_SOCK,
+		QTFS_TYPE_FIFO, QTFS_TYPE_SOCK, QTFS_TYPE_DIR,
 	};
 
 	memset(attr, 0, sizeof(*attr));
@@ -75,12 +75,16 @@ static void put_attr(struct qtfs_wire_attr *attr, unsigned int node)
 	attr->type = htole32(types[node]);
 	attr->nlink = htole32(1);
 	attr->blksize = htole32(4096);
+	if (node == 7) {
+		attr->flags = htole32(QTFS_ATTR_MOUNT_ROOT);
+		attr->mnt_id = htole64(2);
+	}
 	reply.attr = attr;
 }
 
 static int node_of(const char *name, size_t len)
 {
-	static const char *const names[] = { "file", "dir", "link", "fifo", "sock" };
+	static const char *const names[] = { "file", "dir", "link", "fifo", "sock", "mount" };
 	unsigned int i;
 
 	for (i = 0; i < ARRAY_LEN(names); i++)
@@ -128,7 +132,8 @@ static int answer_hello(void)
 	rep->inflight = htole32(64);
 	rep->auth = htole32(QTFS_AUTH_NONE);
 	rep->features = htole64(QTFS_FEATURE_LOCKS | QTFS_FEATURE_PARK |
-				QTFS_FEATURE_POLL | QTFS_FEATURE_SOCKETS);
+				QTFS_FEATURE_POLL | QTFS_FEATURE_SOCKETS |
+				QTFS_FEATURE_MOUNTS);
 	return 0;
 }
 
@@ -221,6 +226,9 @@ static int answer(unsigned int op, const void *body)
 	case QTFS_OP_ATTACH:
 	case QTFS_OP_MKNOD:
 		put_entry(op == QTFS_OP_ATTACH ? 1 : 6);
+		return 0;
+	case QTFS_OP_NODE:
+		put_entry(le64toh(node->node));
 		return 0;
 	case QTFS_OP_LOOKUP:
 		n = node_of((const char *)(lookup + 1), le16toh(lookup->name_len));

@@ -11,10 +11,14 @@ struct a_handle {
 	unsigned char bytes[MAX_HANDLE_SZ];
 };
 
+static char where[4096];	/* on the mount that the handle belongs to */
+
 static int handle_of(const char *name, struct a_handle *handle)
 {
 	int mount;
 
+	if (!getcwd(where, sizeof(where)))
+		return -1;
 	memset(handle, 0, sizeof(*handle));
 	handle->head.handle_bytes = MAX_HANDLE_SZ;
 	return name_to_handle_at(AT_FDCWD, name, &handle->head, &mount, 0);
@@ -22,7 +26,7 @@ static int handle_of(const char *name, struct a_handle *handle)
 
 static int open_handle(struct a_handle *handle, int flags)
 {
-	int mount = open(mount_point(), O_RDONLY | O_DIRECTORY);
+	int mount = open(where, O_RDONLY | O_DIRECTORY);
 	int fd = open_by_handle_at(mount, &handle->head, flags), err = errno;
 
 	close(mount);
@@ -121,7 +125,7 @@ TEST_F(tree, directories)
 TEST_F(tree, handles_of_nothing)
 {
 	struct a_handle f, g;
-	char path[256], opts[256];
+	char path[256], opts[256], here[sizeof(where)];
 
 	ASSERT_EQ(0, make("f", "contents"));
 	ASSERT_EQ(0, make("g", "contents"));
@@ -158,14 +162,19 @@ TEST_F(tree, handles_of_nothing)
 	EXPECT_EQ(ESTALE, errno_of(open_handle(&g, O_RDONLY)));
 	/* What procfs shows has no handles. */
 	snprintf(path, sizeof(path), "%s/proc/version", mount_point());
+	memset(&g, 0, sizeof(g));
 	EXPECT_NE(0, handle_of(path, &g));
 	/* Nor does another mount of the same tree know this one's. */
 	snprintf(opts, sizeof(opts),
 		 "mkdir -p /run/handles && mount -t qtfs ${QTFS_SOURCE:-/} /run/handles");
 	ASSERT_EQ(0, shell(NULL, 0, "%s", opts));
-	setenv("MNT", "/run/handles", 1);
+	memcpy(here, where, sizeof(here));
+	snprintf(where, sizeof(where), "/run/handles");
 	EXPECT_EQ(ESTALE, errno_of(open_handle(&f, O_RDONLY)));
-	unsetenv("MNT");
+	/* Nor another mount of the server. */
+	snprintf(where, sizeof(where), "%s", mount_point());
+	EXPECT_EQ(ESTALE, errno_of(open_handle(&f, O_RDONLY)));
+	memcpy(where, here, sizeof(where));
 	EXPECT_EQ(0, shell(NULL, 0, "umount /run/handles"));
 	EXPECT_STREQ("another", text_of(&f)) TH_LOG("%m");
 }

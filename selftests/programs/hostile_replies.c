@@ -162,7 +162,8 @@ static void pushes(struct reply *r)
 
 	for (i = 0; i < 100; i++) {
 		op = QTFS_OP_PUSH_INVAL + i % 9;
-		if (op != QTFS_OP_PUSH_UNPARK && op != QTFS_OP_PUSH_POLL)
+		if (op != QTFS_OP_PUSH_UNPARK && op != QTFS_OP_PUSH_POLL &&
+		    op != QTFS_OP_PUSH_MOUNTS)
 			push(r, op, 8 * (i % 5));
 	}
 }
@@ -260,6 +261,19 @@ static void level_odd(struct reply *r)
 	((struct qtfs_wire_poll *)r->bytes)->mask = htole32(0xffffffff);
 }
 
+static void mounts_flood(struct reply *r)
+{
+	int i;
+
+	for (i = 0; i < 100; i++)
+		push(r, QTFS_OP_PUSH_MOUNTS, 8);
+}
+
+static void mounts_short(struct reply *r)	{ push(r, QTFS_OP_PUSH_MOUNTS, 0); }
+static void mounts_long(struct reply *r)	{ push(r, QTFS_OP_PUSH_MOUNTS, 16); }
+static void begins_a_mount(struct reply *r)	{ r->attr->flags = htole32(QTFS_ATTR_MOUNT_ROOT); r->attr->mnt_id = htole64(7); }
+static void begins_none(struct reply *r)	{ r->attr->flags = 0; r->attr->mnt_id = 0; }
+static void begins_another(struct reply *r)	{ r->attr->mnt_id = htole64(9); }
 static void push_large(struct reply *r)		{ push(r, QTFS_OP_PUSH_EVENT, 16384); }
 static void push_beyond(struct reply *r)	{ push(r, QTFS_OP_PUSH_EVENT, 16392); }
 static void garbage(struct reply *r)		{ memset(r->before, 0xa5, r->before_len = 200); }
@@ -426,6 +440,22 @@ static int do_mksock(void)
 	if (stat("dir", &st))
 		return errno;
 	return errno_of(mknod("other", S_IFSOCK | 0600, 0));
+}
+
+/* Into what says that it is a mount, and down a name below it. */
+static int do_enter(void)
+{
+	int fd = open("mount", O_RDONLY | O_DIRECTORY);
+	struct stat st;
+
+	if (fd < 0)
+		return errno;
+	return errno_of(fstatat(fd, "file", &st, 0));
+}
+
+static int do_enter_dir(void)
+{
+	return errno_of(open("dir/.", O_RDONLY | O_DIRECTORY));
 }
 
 static int do_statfs(void)
@@ -605,6 +635,19 @@ EVIL(read_stops, READ, do_patch, EIO);
 EVIL(link_with_nul, READLINK, do_readlink, CALM);
 EVIL(link_empty, READLINK, do_readlink, EPROTO);
 EVIL(mode_bits, LOOKUP, do_lstat_link, EPROTO);
+
+EVIL(nothing, NODE, do_enter, 0);
+EVIL(now_a_file, NODE, do_enter, ESTALE);
+EVIL(begins_none, NODE, do_enter, ESTALE);
+EVIL(begins_another, NODE, do_enter, CALM);
+EVIL(root_again, NODE, do_enter, EPROTO);
+EVIL(no_node, NODE, do_enter, EPROTO);
+EVIL(nanoseconds, NODE, do_enter, EPROTO);
+EVIL(begins_a_mount, LOOKUP, do_enter_dir, ESTALE);
+EVIL(begins_a_mount, LOOKUP, do_enter, CALM);
+EVIL(mounts_flood, STATFS, do_statfs, 0);
+EVIL(mounts_short, STATFS, do_statfs, DEAD);
+EVIL(mounts_long, STATFS, do_statfs, DEAD);
 
 EVIL(nothing, GETFLAGS, do_flags, 0);
 EVIL(flags_none, GETFLAGS, do_flags, ENOTTY);

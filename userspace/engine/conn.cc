@@ -533,13 +533,26 @@ void Conn::push_ready(uint64_t open, const qtfs_wire_level& level) {
   if (closing_)
     return;
   const qtfs_wire_push_poll body{htole64(open), level.generation, level.mask, 0};
+  push(QTFS_OP_PUSH_POLL, bytes_of(body));
+}
+
+// A peer that does not read is told once.
+void Conn::remounted() {
+  if (closing_ || !handshake_.ready() || !(handshake_.features() & QTFS_FEATURE_MOUNTS))
+    return;
+  mounts_owed_ = !queue_.empty();
+  if (!mounts_owed_)
+    push(QTFS_OP_PUSH_MOUNTS, bytes_of(qtfs_wire_push_mounts{}));
+}
+
+void Conn::push(uint16_t op, Bytes body) {
   qtfs_wire_rep header{};
-  header.len = htole32(sizeof(header) + sizeof(body));
-  header.op = htole16(QTFS_OP_PUSH_POLL);
+  header.len = htole32(static_cast<uint32_t>(sizeof(header) + body.size()));
+  header.op = htole16(op);
   header.flags = htole16(QTFS_FRAME_PUSH);
-  header.body = htole32(sizeof(body));
+  header.body = htole32(static_cast<uint32_t>(body.size()));
   header.answered = htole64(now_ns());
-  enqueue(bytes_of(header), bytes_of(body), Payload());
+  enqueue(bytes_of(header), body, Payload());
   flush();
 }
 
@@ -615,6 +628,8 @@ void Conn::flush() {
 
 void Conn::send_done() {
   flush();
+  if (mounts_owed_)
+    remounted();
   resume_if_possible();
   settle();
 }

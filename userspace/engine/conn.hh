@@ -36,6 +36,8 @@ class Conn final : private WatchHost {
   bool closing() const { return closing_; }
   // Nothing refers to it any more.
   bool gone() const { return closing_ && wire_->idle() && jobs_ == 0 && watches_.idle(); }
+  // The machine's mounts have changed.
+  void remounted();
   // A call that a blocking thread ran, as far as it comes there.
   void finished(Call& call);
 
@@ -94,6 +96,7 @@ class Conn final : private WatchHost {
   void unpark(Call& call);
   Ring& watch_ring() override;
   void push_ready(uint64_t open, const qtfs_wire_level& level) override;
+  void push(uint16_t op, Bytes body);
   void watches_gone() override { settle(); }
   void enqueue(Bytes header, Bytes body, Payload payload);
   void flush();
@@ -125,6 +128,7 @@ class Conn final : private WatchHost {
   unsigned parked_ = 0;  // of them
   size_t job_bytes_ = 0;
   bool paused_ = false;
+  bool mounts_owed_ = false;  // that they changed is to be told when all else is sent
   bool draining_ = false;
   bool closing_ = false;
   bool close_when_sent_ = false;

@@ -214,6 +214,8 @@ void Engine::remounted(const MountTree::Change& change) {
       session->nodes.mounted(mount);
   }
   exports_.remounted(change);
+  for (auto& worker : workers_)
+    worker->remounted();
 }
 
 bool Engine::all_stopped() const {

@@ -21,7 +21,8 @@ class Engine {
   Status start(std::string& error);
   // Serves shared memory, besides what the configuration names. After start().
   Status serve(std::unique_ptr<PcieDevice> device);
-  // Keeps to a mount table of its own, which the calling thread has entered before create().
+  // Keeps to a mount table of its own, which the calling thread entered before create(). After
+  // start().
   Status keep_to(std::unique_ptr<MountTree> tree);
   // Stops accepting, finishes what runs, flushes answers; within @bound, then by force.
   void stop(std::chrono::milliseconds bound = std::chrono::seconds(5));

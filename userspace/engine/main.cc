@@ -156,11 +156,11 @@ int serve(const qtfs::Config& config, qtfs::ServerModule& module) {
   auto engine = qtfs::Engine::create(config, error);
   if (!engine)
     return fail(error);
+  if (!(*engine)->start(error))
+    return fail(error);
   if (tree)
     if (qtfs::Status status = (*engine)->keep_to(std::move(*tree)); !status)
       return fail(std::string("cannot follow the mounts: ") + std::strerror(status.err()));
-  if (!(*engine)->start(error))
-    return fail(error);
   if (!tree)
     qtfs::log::warning(
         "no mount table of its own ({}): what clients use cannot be unmounted on this machine",

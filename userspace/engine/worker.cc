@@ -226,6 +226,9 @@ void Worker::on_wake() {
     call->conn->finished(*call);
   for (const auto& watch : mail.watches)
     watch->attend();
+  if (mail.remounted)
+    for (auto& conn : conns_)
+      conn->remounted();
   if (mail.drain)
     begin_drain();
   if (mail.abort)
@@ -368,6 +371,14 @@ void Worker::listen(UniqueFd fd, const std::vector<std::unique_ptr<Worker>>& wor
   {
     std::lock_guard guard(mail_mutex_);
     mail_.listeners.push_back(std::move(fd));
+  }
+  wake();
+}
+
+void Worker::remounted() {
+  {
+    std::lock_guard guard(mail_mutex_);
+    mail_.remounted = true;
   }
   wake();
 }

@@ -44,6 +44,8 @@ class Worker {
   // From any thread:
   void adopt(UniqueFd fd, std::string peer);
   void finished(Call& call);
+  // The machine's mounts have changed: its clients are told.
+  void remounted();
   // WatchHost::Post: has the watch attend to what other threads have asked for.
   static void attend(void* worker, std::shared_ptr<Watch> watch);
   // Accepts on @fd and hands connections to @workers in turn.
@@ -84,6 +86,7 @@ class Worker {
     std::vector<std::shared_ptr<Watch>> watches;
     std::vector<UniqueFd> listeners;
     std::vector<std::unique_ptr<PcieLine>> lines;
+    bool remounted = false;
     bool drain = false;
     bool abort = false;
   };

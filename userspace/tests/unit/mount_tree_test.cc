@@ -151,6 +151,26 @@ TEST_F(Mounted, WhatIsMountedLaterIsServed) {
   EXPECT_EQ("one", text_of("a/file"));
 }
 
+TEST_F(Mounted, ChangesAreTold) {
+  client_.features |= QTFS_FEATURE_MOUNTS;
+  serve(dir_.path());
+  // Others on this machine mount things, too.
+  const auto told_until = [&](const std::function<bool()>& condition) {
+    do {
+      const auto push = client_.push();
+      if (!push || le16toh(push->header.op) != QTFS_OP_PUSH_MOUNTS)
+        return false;
+    } while (!condition());
+    return true;
+  };
+  for (int i = 0; i < 3; i++) {
+    ASSERT_TRUE(mount_on("b", "two"));
+    ASSERT_TRUE(told_until([&] { return text_of("b/file") == "two"; }));
+    ASSERT_EQ(0, umount2(path("b").c_str(), 0));
+    ASSERT_TRUE(told_until([&] { return client_.walk(root_, "b/file").err() == ENOENT; }));
+  }
+}
+
 TEST_F(Mounted, OneInThePlaceOfAnother) {
   serve(dir_.path());
   // The second has the first one's number, as likely as not.

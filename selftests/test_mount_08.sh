@@ -1,0 +1,184 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0
+# The server's mounts: seen as mounts, followed as they come and go, never kept busy.
+. "$(dirname "$0")/lib.sh"
+
+need blockdev findmnt mkfs.ext4
+
+# An ext4 of its own on the host, mounted on $SRV/disk.
+on_host "mkdir $SRV/disk $SRV/other $SRV/bound
+	modprobe loop
+	truncate -s 64M $SRV/image && mkfs.ext4 -q -N 16384 $SRV/image
+	losetup -P -f --show $SRV/image >$SRV/device" || bail "no loop device"
+DEV=$(on_host cat "$SRV/device")
+at_end on_host "umount -l $SRV/disk $SRV/other $SRV/bound $SRV/moved 2>/dev/null; losetup -d $DEV"
+
+mount_disk() {
+	on_host mount "$DEV" "$SRV/disk"
+}
+
+# Who has a filesystem mounted anywhere cannot open its device for himself.
+nobody_uses() {
+	on_host "python3 -c 'import os; os.open(\"$1\", os.O_RDONLY | os.O_EXCL)' 2>/dev/null"
+}
+
+type_of() {
+	findmnt -n -o FSTYPE -M "$1"
+}
+
+begin "a mount of the server is one of the client: st_dev, statfs, mountinfo"
+on_host "mount $DEV $SRV/disk && echo inside >$SRV/disk/file" || bail "cannot mount"
+# The first that is done there may be this.
+expect_match "^file" ls "$DIR/disk"
+expect_output inside cat "$DIR/disk/file"
+expect_output qtfs type_of "$DIR/disk"
+expect_match "$SRV/disk\$" findmnt -n -o SOURCE -M "$DIR/disk"
+expect_eq "$(findmnt -n -o MAJ:MIN -M "$DIR/disk" | tr -d ' ')" \
+	"$(stat -c %Hd:%Ld "$DIR/disk/file")" "st_dev"
+expect_eq "$(stat -c %d "$DIR/disk")" "$(stat -c %d "$DIR/disk/file")" "st_dev of the root"
+expect_eq "$(on_host stat -f -c %b:%c "$SRV/disk")" "$(stat -f -c %b:%c "$DIR/disk")" "statfs"
+expect_eq "$(on_host stat -f -c %b:%c "$SRV")" "$(stat -f -c %b:%c "$DIR")" "statfs above"
+expect_fail EXDEV python3 -c "import os; os.link('$DIR/disk/file', '$DIR/link')"
+
+begin "find -xdev stays out, find goes in, rm -r does not"
+expect_output "" find "$DIR" -xdev -name file
+expect_output "$DIR/disk/file" find "$DIR" -name file
+expect_says busy rmdir "$DIR/disk"
+
+begin "what clients know does not keep the server from unmounting"
+on_host "cd $SRV/disk && mkdir many && cd many && seq 10000 | xargs touch"
+expect_eq 10000 "$(find "$DIR/disk/many" -type f -size 0 | wc -l)" "files"
+expect_ok on_host umount "$SRV/disk"
+wait_until 10 nobody_uses "$DEV" || fail "the device is still in use"
+expect_ok on_host blockdev --rereadpt "$DEV"
+expect_output "" ls "$DIR/disk"
+
+begin "and what was unmounted is not there any more"
+expect_output "" ls "$DIR/disk"
+type_of "$DIR/disk" && fail "still a mount"
+expect_eq "$(stat -c %d "$DIR")" "$(stat -c %d "$DIR/disk/")" "st_dev"
+expect_fail ENOENT cat "$DIR/disk/file"
+
+begin "what is mounted later is there at once"
+mount_disk
+wait_until 10 test -e "$DIR/disk/file" || fail "not seen"
+expect_output qtfs type_of "$DIR/disk"
+on_host "mount -t tmpfs none $SRV/disk && echo above >$SRV/disk/file"
+wait_until 10 grep -q above "$DIR/disk/file" || fail "the one on top is not seen"
+on_host umount "$SRV/disk"
+wait_until 10 grep -q inside "$DIR/disk/file" || fail "the one below is not seen"
+
+begin "a bind mount has the same files"
+on_host mount --bind "$SRV/disk" "$SRV/bound"
+wait_until 10 grep -q inside "$DIR/bound/file" || fail "not seen"
+expect_eq "$(stat -c %d:%i "$DIR/disk/file")" "$(stat -c %d:%i "$DIR/bound/file")" "the file"
+expect_ok on_host umount "$SRV/bound"
+
+begin "a move on the server is one on the client"
+on_host "mkdir $SRV/moved; mount --make-private \$(findmnt -n -o TARGET -T $SRV) 2>/dev/null
+	mount --move $SRV/disk $SRV/moved" || fail "cannot move"
+wait_until 10 grep -q inside "$DIR/moved/file" || fail "not seen"
+expect_output "" ls "$DIR/disk"
+expect_ok on_host "mount --move $SRV/moved $SRV/disk"
+wait_until 10 grep -q inside "$DIR/disk/file" || fail "not back"
+
+begin "read-only is followed"
+expect_ok touch "$DIR/disk/writable"
+on_host mount -o remount,ro "$SRV/disk"
+expect_fail EROFS touch "$DIR/disk/not"
+on_host mount -o remount,rw "$SRV/disk"
+on_host mount -o remount,bind,ro "$SRV/disk"
+wait_until 10 sh -c "! touch $DIR/disk/not-\$\$ 2>/dev/null" || fail "still writable"
+on_host mount -o remount,bind,rw "$SRV/disk"
+wait_until 10 touch "$DIR/disk/again" || fail "still read-only"
+
+begin "an absolute symbolic link below a mount leads into the tree"
+on_host "ln -s $SRV/other $SRV/disk/absolute; mkdir $SRV/disk/deep; echo o >$SRV/other/o
+	ln -s $SRV/disk/file $SRV/disk/deep/file"
+expect_output o cat "$DIR/disk/absolute/o"
+expect_output inside cat "$DIR/disk/deep/file"
+
+begin "mounts below mounts"
+on_host "mkdir -p $SRV/disk/sub && mount -t tmpfs none $SRV/disk/sub &&
+	mkdir $SRV/disk/sub/sub && mount -t tmpfs none $SRV/disk/sub/sub &&
+	echo deepest >$SRV/disk/sub/sub/file"
+wait_until 10 grep -q deepest "$DIR/disk/sub/sub/file" || fail "not seen"
+expect_eq 3 "$(grep -c " $DIR/disk" /proc/self/mounts)" "mounts"
+expect_ok on_host "umount $SRV/disk/sub/sub $SRV/disk/sub"
+wait_until 10 sh -c "! ls $DIR/disk/sub/sub 2>/dev/null" || fail "still there"
+expect_output "" ls "$DIR/disk/sub"
+
+begin "a program with a file open there keeps it, and loses nothing"
+exec 7<>"$DIR/disk/held"
+echo first >&7
+expect_ok on_host umount "$SRV/disk"
+echo second >&7
+exec 7>&-
+wait_until 10 nobody_uses "$DEV" || fail "the device is still in use"
+mount_disk
+expect_output "$(printf 'first\nsecond')" on_host cat "$SRV/disk/held"
+
+begin "umount takes the submounts along, and nothing on the server"
+OTHER=$TMP/other
+mkdir "$OTHER"
+expect_ok mount -t qtfs "$SRV" "$OTHER"
+at_end umount -l "$OTHER"
+expect_output inside cat "$OTHER/disk/file"
+expect_output qtfs type_of "$OTHER/disk"
+expect_ok umount "$OTHER"
+mount -t qtfs "$SRV" "$OTHER"
+cat "$OTHER/disk/file" >/dev/null
+expect_ok umount -R "$OTHER"
+expect_output inside on_host cat "$SRV/disk/file"
+wait_until 10 sh -c "[ \$(qtinfo --json mounts | jq length) = 1 ]" ||
+	fail "its session stays: $(qtinfo mounts)"
+
+begin "a submount that is in use holds the mount"
+mount -t qtfs "$SRV" "$OTHER"
+exec 7<"$OTHER/disk/file"
+expect_says busy umount "$OTHER"
+expect_ok umount -l "$OTHER"
+expect_eq inside "$(cat <&7)"
+exec 7<&-
+wait_until 10 sh -c "[ \$(qtinfo --json mounts | jq length) = 1 ]" ||
+	fail "its session stays: $(qtinfo mounts)"
+
+begin "a submount can be mounted elsewhere, and outlives the mount"
+mount -t qtfs "$SRV" "$OTHER"
+mkdir "$TMP/bind"
+expect_ok mount --bind "$OTHER/disk" "$TMP/bind"
+expect_ok umount "$OTHER"
+expect_output inside cat "$TMP/bind/file"
+expect_ok touch "$TMP/bind/outlived"
+expect_ok on_host test -e "$SRV/disk/outlived"
+expect_ok umount "$TMP/bind"
+
+begin "in a mount namespace and a chroot of its own"
+expect_output inside unshare -m sh -c "mount --make-rprivate /; umount $DIR/disk; cat $DIR/disk/file"
+expect_match "inside" unshare -m sh -c \
+	"chroot $MNT /bin/sh -c 'read line <$SRV/disk/file; echo \$line'"
+
+begin "many at once come to one mount each"
+on_host "umount $SRV/disk; mount $DEV $SRV/disk"
+wait_until 10 test -e "$DIR/disk/file"
+for _ in 1 2 3 4 5 6; do
+	umount "$DIR/disk" 2>/dev/null
+	for _ in $(seq 8); do
+		cat "$DIR/disk/file" >/dev/null &
+	done
+	wait $(jobs -p)
+	expect_eq 1 "$(grep -c " $DIR/disk " /proc/self/mounts)" "mounts"
+done
+
+begin "mounts that come and go while files are opened below"
+(
+	for _ in $(seq 30); do
+		on_host "mount -t tmpfs none $SRV/other && echo x >$SRV/other/x; umount $SRV/other"
+	done
+) &
+while kill -0 $! 2>/dev/null; do
+	cat "$DIR/other/x" "$DIR/other/o" >/dev/null 2>&1
+	ls -l "$DIR/other" >/dev/null 2>&1
+done
+wait $!
+expect_output o cat "$DIR/other/o"
