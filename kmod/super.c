@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Mounting: options, the session behind a superblock, its root, its end.
+ * Mounting: the session behind a superblock, its root, submounts, its end.
  *
  * Unmounting never hangs on a dead server: what cannot be sent any more is
  * failed before the VFS waits for it (kill_sb), and umount -f fails
@@ -8,331 +8,19 @@
  */
 #include <linux/backing-dev.h>
 #include <linux/fs_context.h>
-#include <linux/fs_parser.h>
 #include <linux/module.h>
 #include <linux/nsproxy.h>
-#include <linux/seq_file.h>
 #include <linux/cpumask.h>
 #include <linux/slab.h>
 #include <linux/statfs.h>
 
 #include "file.h"
 #include "inode.h"
-#include "log.h"
 #include "main.h"
+#include "options.h"
 #include "reap.h"
 #include "req.h"
 #include "super.h"
-
-#define DEFAULT_IO (1u << 20)
-#define DEFAULT_RA_KIB 4096u
-#define DEFAULT_CONNECT_TIMEOUT 10u
-#define DEFAULT_TIMEO 600u
-#define DEFAULT_RETRANS 2u
-
-/* Says why, to who mounts (read from the fs_context) and in the kernel log. */
-#define mount_error(fc, fmt, ...)					\
-	do {								\
-		errorf(fc, "qtfs: " fmt, ##__VA_ARGS__);		\
-		if ((fc)->log.log)	/* else errorf() printed it */	\
-			qtfs_warn(fmt "\n", ##__VA_ARGS__);		\
-	} while (0)
-
-#define mount_invalid(fc, fmt, ...)					\
-	({								\
-		mount_error(fc, fmt, ##__VA_ARGS__);			\
-		-EINVAL;						\
-	})
-
-/*
- * While a mount is being set up: fc->fs_private. A submount has the second half.
- * @above: the superblock where it was seen
- * @root: its root
- * @granted: @root's grant is to be given back
- * @below: its path
- * @dev: device number for it, or 0
- */
-struct mount_ctx {
-	struct qtfs_options opts;
-	char *server;
-	char *path;
-	u32 port;
-	bool has_port;
-	const struct qtfs_transport *trans;
-	const struct qtfs_transport *source_trans;
-	void *psk;
-	size_t psk_len;
-	struct net *net;
-	struct qtfs_session *session;
-
-	const struct qtfs_fs *above;
-	struct qtfs_entry root;
-	bool granted;
-	char *below;
-	dev_t dev;
-};
-
-enum {
-	OPT_SOURCE, OPT_SERVER, OPT_PORT, OPT_TRANS, OPT_SYMLINKS, OPT_RSIZE,
-	OPT_WSIZE, OPT_RA, OPT_ACREGMIN, OPT_ACREGMAX, OPT_ACDIRMIN,
-	OPT_ACDIRMAX, OPT_ACTIMEO, OPT_NOAC, OPT_CONNECT_TIMEOUT, OPT_PSK,
-	OPT_ADDR, OPT_LOCAL_LOCK, OPT_NCONNECT, OPT_SOFT, OPT_HARD, OPT_TIMEO,
-	OPT_RETRANS,
-};
-
-static const struct constant_table symlinks_table[] = {
-	{ "relative",	QTFS_SYMLINKS_RELATIVE },
-	{ "raw",	QTFS_SYMLINKS_RAW },
-	{}
-};
-
-static const struct constant_table local_lock_table[] = {
-	{ "none",	0 },
-	{ "flock",	QTFS_LOCAL_FLOCK },
-	{ "posix",	QTFS_LOCAL_POSIX },
-	{ "all",	QTFS_LOCAL_FLOCK | QTFS_LOCAL_POSIX },
-	{}
-};
-
-static const struct fs_parameter_spec params[] = {
-	fsparam_string("source",		OPT_SOURCE),
-	fsparam_string("server",		OPT_SERVER),
-	fsparam_u32("port",			OPT_PORT),
-	fsparam_string("trans",			OPT_TRANS),
-	fsparam_enum("symlinks",		OPT_SYMLINKS, symlinks_table),
-	fsparam_u32("rsize",			OPT_RSIZE),
-	fsparam_u32("wsize",			OPT_WSIZE),
-	fsparam_u32("ra",			OPT_RA),
-	fsparam_u32("acregmin",			OPT_ACREGMIN),
-	fsparam_u32("acregmax",			OPT_ACREGMAX),
-	fsparam_u32("acdirmin",			OPT_ACDIRMIN),
-	fsparam_u32("acdirmax",			OPT_ACDIRMAX),
-	fsparam_u32("actimeo",			OPT_ACTIMEO),
-	fsparam_flag("noac",			OPT_NOAC),
-	fsparam_u32("connect_timeout",		OPT_CONNECT_TIMEOUT),
-	__fsparam(fs_param_is_blob, "psk",	OPT_PSK, 0, NULL),
-	fsparam_string("addr",			OPT_ADDR),
-	fsparam_enum("local_lock",		OPT_LOCAL_LOCK, local_lock_table),
-	fsparam_flag("soft",			OPT_SOFT),
-	fsparam_flag("hard",			OPT_HARD),
-	fsparam_u32("timeo",			OPT_TIMEO),
-	fsparam_u32("retrans",			OPT_RETRANS),
-	fsparam_u32("nconnect",			OPT_NCONNECT),
-	{}
-};
-
-static int replace_string(char **to, const char *from, size_t len)
-{
-	char *s = kstrndup(from, len, GFP_KERNEL);
-
-	if (!s)
-		return -ENOMEM;
-	kfree(*to);
-	*to = s;
-	return 0;
-}
-
-/*
- * What follows "CHANNEL:". A name before ":/" is an address, even if a channel
- * is called so.
- */
-static const char *parse_source_trans(struct mount_ctx *ctx, const char *source)
-{
-	const char *end = strchr(source, ':');
-	char name[8];
-
-	if (!end || end[1] == '/' || end - source >= sizeof(name))
-		return source;
-	strscpy(name, source, end - source + 1);
-	ctx->source_trans = qtfs_transport_find(name);
-	return ctx->source_trans ? end + 1 : source;
-}
-
-/*
- * "PATH", "ADDRESS:PATH" or "[ADDRESS]:PATH", before the latter two a channel;
- * the path is absolute. Anything else is the mistake of a user, who is told so.
- */
-static int parse_source(struct fs_context *fc, const char *source)
-{
-	struct mount_ctx *ctx = fc->fs_private;
-	const char *addr, *path;
-	size_t len;
-	int err;
-
-	if (source[0] == '/')
-		return replace_string(&ctx->path, source, strlen(source));
-	addr = parse_source_trans(ctx, source);
-	path = strstr(addr, ":/");
-	if (!path || path == addr)
-		return mount_invalid(fc, "source '%s' is neither /PATH nor ADDRESS:/PATH nor CHANNEL:ADDRESS:/PATH",
-			      source);
-	len = path - addr;
-	if (addr[0] == '[' && addr[len - 1] == ']') {
-		addr++;
-		len -= 2;
-	}
-	err = replace_string(&ctx->server, addr, len);
-	return err ?: replace_string(&ctx->path, path + 1, strlen(path + 1));
-}
-
-static int parse_trans(struct fs_context *fc, const char *name)
-{
-	struct mount_ctx *ctx = fc->fs_private;
-	char names[32];
-
-	ctx->trans = qtfs_transport_find(name);
-	if (ctx->trans)
-		return 0;
-	qtfs_transport_names(names, sizeof(names));
-	return mount_invalid(fc, "trans=%s is not known; there is: %s", name,
-			     names);
-}
-
-static int parse_io(struct fs_context *fc, const char *name, u32 value, u32 *to)
-{
-	if (value < PAGE_SIZE || value > QTFS_IO_MAX)
-		return mount_invalid(fc, "%s=%u is not between %lu and %u", name,
-			      value, PAGE_SIZE, QTFS_IO_MAX);
-	*to = rounddown(value, PAGE_SIZE);
-	return 0;
-}
-
-static int parse_seconds(struct fs_context *fc, const char *name, u32 value,
-			 u32 *to)
-{
-	if (value > 86400)
-		return mount_invalid(fc, "%s=%u is more than a day", name, value);
-	*to = value;
-	return 0;
-}
-
-static int parse_count(struct fs_context *fc, const char *name, u32 value,
-		       u32 max, u32 *to)
-{
-	if (!value || value > max)
-		return mount_invalid(fc, "%s=%u is not between 1 and %u", name,
-				     value, max);
-	*to = value;
-	return 0;
-}
-
-static int parse_psk(struct fs_context *fc, struct fs_parameter *param)
-{
-	struct mount_ctx *ctx = fc->fs_private;
-
-	if (!param->size || param->size > 4096)
-		return mount_invalid(fc, "the key has %zu bytes, not 1 to 4096",
-			      param->size);
-	kfree_sensitive(ctx->psk);
-	ctx->psk = kmemdup(param->blob, param->size, GFP_KERNEL);
-	ctx->psk_len = param->size;
-	return ctx->psk ? 0 : -ENOMEM;
-}
-
-static int parse_all_ac(struct fs_context *fc, u32 value)
-{
-	struct qtfs_options *opts = &((struct mount_ctx *)fc->fs_private)->opts;
-	int err = parse_seconds(fc, "actimeo", value, &opts->ac.reg_min);
-
-	opts->ac.reg_max = opts->ac.reg_min;
-	opts->ac.dir_min = opts->ac.reg_min;
-	opts->ac.dir_max = opts->ac.reg_min;
-	return err;
-}
-
-static int parse_source_param(struct fs_context *fc, struct fs_parameter *param)
-{
-	int err;
-
-	if (fc->source)
-		return mount_invalid(fc, "more than one source");
-	err = parse_source(fc, param->string);
-	if (!err) {
-		fc->source = param->string;
-		param->string = NULL;
-	}
-	return err;
-}
-
-static int parse_param(struct fs_context *fc, struct fs_parameter *param)
-{
-	struct mount_ctx *ctx = fc->fs_private;
-	struct qtfs_options *opts = &ctx->opts;
-	struct fs_parse_result result;
-	int opt = fs_parse(fc, params, param, &result);
-
-	if (opt < 0)
-		return opt;
-	switch (opt) {
-	case OPT_SOURCE:
-		return parse_source_param(fc, param);
-	case OPT_SERVER:
-		return replace_string(&ctx->server, param->string,
-				      strlen(param->string));
-	case OPT_PORT:
-		ctx->port = result.uint_32;
-		ctx->has_port = true;
-		return 0;
-	case OPT_TRANS:
-		return parse_trans(fc, param->string);
-	case OPT_SYMLINKS:
-		opts->symlinks = result.uint_32;
-		return 0;
-	case OPT_LOCAL_LOCK:
-		opts->local_lock = result.uint_32;
-		return 0;
-	case OPT_NCONNECT:
-		if (!result.uint_32 || result.uint_32 > QTFS_CHANS_MAX)
-			return mount_invalid(fc, "nconnect=%u is not between 1 and %u",
-				      result.uint_32, QTFS_CHANS_MAX);
-		opts->nconnect = result.uint_32;
-		return 0;
-	case OPT_RSIZE:
-		return parse_io(fc, "rsize", result.uint_32, &opts->rsize);
-	case OPT_WSIZE:
-		return parse_io(fc, "wsize", result.uint_32, &opts->wsize);
-	case OPT_RA:
-		if (result.uint_32 > 1 << 20)
-			return mount_invalid(fc, "ra=%u is more than 1 GiB",
-				      result.uint_32);
-		opts->ra_kib = result.uint_32;
-		return 0;
-	case OPT_ACREGMIN:
-		return parse_seconds(fc, "acregmin", result.uint_32,
-				     &opts->ac.reg_min);
-	case OPT_ACREGMAX:
-		return parse_seconds(fc, "acregmax", result.uint_32,
-				     &opts->ac.reg_max);
-	case OPT_ACDIRMIN:
-		return parse_seconds(fc, "acdirmin", result.uint_32,
-				     &opts->ac.dir_min);
-	case OPT_ACDIRMAX:
-		return parse_seconds(fc, "acdirmax", result.uint_32,
-				     &opts->ac.dir_max);
-	case OPT_ACTIMEO:
-		return parse_all_ac(fc, result.uint_32);
-	case OPT_NOAC:
-		return parse_all_ac(fc, 0);
-	case OPT_CONNECT_TIMEOUT:
-		return parse_count(fc, "connect_timeout", result.uint_32, 3600,
-				   &opts->connect_timeout);
-	case OPT_SOFT:
-	case OPT_HARD:
-		opts->soft = opt == OPT_SOFT;
-		return 0;
-	case OPT_TIMEO:		/* a day */
-		return parse_count(fc, "timeo", result.uint_32, 864000,
-				   &opts->timeo);
-	case OPT_RETRANS:
-		return parse_count(fc, "retrans", result.uint_32, 100,
-				   &opts->retrans);
-	case OPT_PSK:
-		return parse_psk(fc, param);
-	case OPT_ADDR:
-		return 0;	/* shown in /proc/mounts, so a remount brings it */
-	}
-	return -EINVAL;
-}
 
 static int qtfs_statfs(struct dentry *dentry, struct kstatfs *st)
 {
@@ -357,48 +45,6 @@ static int qtfs_statfs(struct dentry *dentry, struct kstatfs *st)
 		return err;
 	qtfs_statfs_decode(&wire, st);
 	st->f_type = QTFS_SUPER_MAGIC;
-	return 0;
-}
-
-static const char *local_lock_name(u32 value)
-{
-	const struct constant_table *entry;
-
-	for (entry = local_lock_table; entry->name; entry++)
-		if (entry->value == value)
-			break;
-	return entry->name;
-}
-
-static int qtfs_show_options(struct seq_file *m, struct dentry *root)
-{
-	const struct qtfs_fs *fs = qtfs_fs(root->d_sb);
-	const struct qtfs_options *o = &fs->opts;
-	char addr[64];
-
-	fs->session->to.trans->print(&fs->session->to, addr, sizeof(addr));
-	seq_printf(m, ",trans=%s,addr=%s", fs->session->to.trans->name, addr);
-	if (o->symlinks != QTFS_SYMLINKS_AUTO)
-		seq_printf(m, ",symlinks=%s",
-			   o->symlinks == QTFS_SYMLINKS_RAW ? "raw" :
-							      "relative");
-	seq_printf(m, ",rsize=%u,wsize=%u,ra=%u", o->rsize, o->wsize,
-		   o->ra_kib);
-	seq_printf(m, ",acregmin=%u,acregmax=%u,acdirmin=%u,acdirmax=%u",
-		   o->ac.reg_min, o->ac.reg_max, o->ac.dir_min, o->ac.dir_max);
-	if (o->local_lock)
-		seq_printf(m, ",local_lock=%s",
-			   local_lock_name(o->local_lock));
-	if (o->soft)
-		seq_puts(m, ",soft");
-	if (o->soft || o->timeo != DEFAULT_TIMEO)
-		seq_printf(m, ",timeo=%u", o->timeo);
-	if (o->soft || o->retrans != DEFAULT_RETRANS)
-		seq_printf(m, ",retrans=%u", o->retrans);
-	if (o->nconnect > 1)
-		seq_printf(m, ",nconnect=%u", o->nconnect);
-	if (o->connect_timeout != DEFAULT_CONNECT_TIMEOUT)
-		seq_printf(m, ",connect_timeout=%u", o->connect_timeout);
 	return 0;
 }
 
@@ -440,7 +86,7 @@ static const struct super_operations super_ops = {
 	.umount_begin	= umount_begin,
 };
 
-static int attach_error(struct fs_context *fc, const struct mount_ctx *ctx,
+static int attach_error(struct fs_context *fc, const struct qtfs_mount_ctx *ctx,
 			int err)
 {
 	switch (err) {
@@ -467,7 +113,7 @@ static int attach_error(struct fs_context *fc, const struct mount_ctx *ctx,
 static int attach(struct super_block *sb, struct fs_context *fc,
 		  struct qtfs_entry *entry)
 {
-	struct mount_ctx *ctx = fc->fs_private;
+	struct qtfs_mount_ctx *ctx = fc->fs_private;
 	size_t len = strlen(ctx->path);
 	struct qtfs_wire_attach body = {
 		.path_len = cpu_to_le16(len),
@@ -592,7 +238,7 @@ static void fs_free(struct qtfs_fs *fs)
 
 static int fill_super(struct super_block *sb, struct fs_context *fc)
 {
-	struct mount_ctx *ctx = fc->fs_private;
+	struct qtfs_mount_ctx *ctx = fc->fs_private;
 	struct qtfs_fs *fs = qtfs_fs(sb);
 	struct qtfs_entry entry;
 	int err;
@@ -617,7 +263,7 @@ static int fill_super(struct super_block *sb, struct fs_context *fc)
 
 static int sub_same(struct super_block *sb, struct fs_context *fc)
 {
-	const struct mount_ctx *ctx = fc->fs_private;
+	const struct qtfs_mount_ctx *ctx = fc->fs_private;
 	const struct qtfs_fs *fs = qtfs_fs(sb);
 
 	return fs->session == ctx->above->session &&
@@ -626,7 +272,7 @@ static int sub_same(struct super_block *sb, struct fs_context *fc)
 
 static int sub_set(struct super_block *sb, struct fs_context *fc)
 {
-	struct mount_ctx *ctx = fc->fs_private;
+	struct qtfs_mount_ctx *ctx = fc->fs_private;
 
 	sb->s_dev = ctx->dev;
 	ctx->dev = 0;
@@ -636,7 +282,7 @@ static int sub_set(struct super_block *sb, struct fs_context *fc)
 /* The superblock of a submount: the one there is, or a new one. */
 static int sub_get_tree(struct fs_context *fc)
 {
-	struct mount_ctx *ctx = fc->fs_private;
+	struct qtfs_mount_ctx *ctx = fc->fs_private;
 	struct qtfs_session *session = ctx->above->session;
 	struct qtfs_fs *fs = fs_new(&ctx->above->opts);
 	struct super_block *sb;
@@ -674,7 +320,7 @@ static int sub_get_tree(struct fs_context *fc)
 }
 
 /* Frees what sub_get_tree() has not used. */
-static void sub_free(struct mount_ctx *ctx)
+static void sub_free(struct qtfs_mount_ctx *ctx)
 {
 	struct qtfs_session *session = ctx->above->session;
 
@@ -690,7 +336,7 @@ static void sub_free(struct mount_ctx *ctx)
 int qtfs_super_submount(struct fs_context *fc, struct dentry *place,
 			const struct qtfs_entry *entry)
 {
-	struct mount_ctx *ctx = fc->fs_private;
+	struct qtfs_mount_ctx *ctx = fc->fs_private;
 	const struct qtfs_fs *above = qtfs_fs(place->d_sb);
 	char *source = above->session->source;
 	size_t len = strlen(source);
@@ -719,7 +365,7 @@ int qtfs_super_submount(struct fs_context *fc, struct dentry *place,
 }
 
 /* The channel and the address, from the source, the options, the module. */
-static int ctx_endpoint(struct fs_context *fc, struct mount_ctx *ctx,
+static int ctx_endpoint(struct fs_context *fc, struct qtfs_mount_ctx *ctx,
 			struct qtfs_endpoint *to)
 {
 	const struct qtfs_transport *trans = ctx->source_trans ?: ctx->trans;
@@ -749,7 +395,7 @@ static int ctx_endpoint(struct fs_context *fc, struct mount_ctx *ctx,
 	return 0;
 }
 
-static int ctx_connect(struct fs_context *fc, struct mount_ctx *ctx)
+static int ctx_connect(struct fs_context *fc, struct qtfs_mount_ctx *ctx)
 {
 	struct qtfs_session_params p = {
 		.net	 = ctx->net,
@@ -758,7 +404,7 @@ static int ctx_connect(struct fs_context *fc, struct mount_ctx *ctx)
 		.psk	 = ctx->psk,
 		.psk_len = ctx->psk_len,
 		.timeout = HZ * ctx->opts.connect_timeout,
-		.io_max	 = max3(ctx->opts.rsize, ctx->opts.wsize, DEFAULT_IO),
+		.io_max	 = max3(ctx->opts.rsize, ctx->opts.wsize, QTFS_DEFAULT_IO),
 		.nconnect = ctx->opts.nconnect ?: 1,
 	};
 	int err;
@@ -779,7 +425,7 @@ static int ctx_connect(struct fs_context *fc, struct mount_ctx *ctx)
 
 static int get_tree(struct fs_context *fc)
 {
-	struct mount_ctx *ctx = fc->fs_private;
+	struct qtfs_mount_ctx *ctx = fc->fs_private;
 	struct qtfs_fs *fs;
 	int err;
 
@@ -805,7 +451,7 @@ static int get_tree(struct fs_context *fc)
  */
 static int reconfigure(struct fs_context *fc)
 {
-	const struct mount_ctx *ctx = fc->fs_private;
+	const struct qtfs_mount_ctx *ctx = fc->fs_private;
 	const struct qtfs_fs *fs = qtfs_fs(fc->root->d_sb);
 	struct qtfs_options now = fs->opts, asked = ctx->opts;
 
@@ -820,7 +466,7 @@ static int reconfigure(struct fs_context *fc)
 
 static void free_fc(struct fs_context *fc)
 {
-	struct mount_ctx *ctx = fc->fs_private;
+	struct qtfs_mount_ctx *ctx = fc->fs_private;
 
 	if (!ctx)
 		return;
@@ -837,7 +483,7 @@ static void free_fc(struct fs_context *fc)
 }
 
 static const struct fs_context_operations context_ops = {
-	.parse_param	= parse_param,
+	.parse_param	= qtfs_parse_param,
 	.get_tree	= get_tree,
 	.reconfigure	= reconfigure,
 	.free		= free_fc,
@@ -845,21 +491,12 @@ static const struct fs_context_operations context_ops = {
 
 static int init_fs_context(struct fs_context *fc)
 {
-	struct mount_ctx *ctx = kzalloc(sizeof(*ctx), GFP_KERNEL);
+	struct qtfs_mount_ctx *ctx = kzalloc(sizeof(*ctx), GFP_KERNEL);
 
 	if (!ctx)
 		return -ENOMEM;
 	ctx->net = get_net(current->nsproxy->net_ns);
-	ctx->opts = (struct qtfs_options){
-		.rsize = DEFAULT_IO,
-		.wsize = DEFAULT_IO,
-		.ra_kib = DEFAULT_RA_KIB,
-		.connect_timeout = DEFAULT_CONNECT_TIMEOUT,
-		.timeo = DEFAULT_TIMEO,
-		.retrans = DEFAULT_RETRANS,
-		.ac = { .reg_min = 1, .reg_max = 30,
-			.dir_min = 1, .dir_max = 30 },
-	};
+	qtfs_options_default(&ctx->opts);
 	/* A remount changes what it names: it starts from what there is. */
 	if (fc->purpose == FS_CONTEXT_FOR_RECONFIGURE)
 		ctx->opts = qtfs_fs(fc->root->d_sb)->opts;
@@ -890,7 +527,7 @@ static struct file_system_type fs_type = {
 	.owner			= THIS_MODULE,
 	.name			= "qtfs",
 	.init_fs_context	= init_fs_context,
-	.parameters		= params,
+	.parameters		= qtfs_parameters,
 	.kill_sb		= kill_sb,
 };
 MODULE_ALIAS_FS("qtfs");

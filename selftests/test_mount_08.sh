@@ -163,10 +163,7 @@ on_host "umount $SRV/disk; mount $DEV $SRV/disk"
 wait_until 10 test -e "$DIR/disk/file"
 for _ in 1 2 3 4 5 6; do
 	umount "$DIR/disk" 2>/dev/null
-	for _ in $(seq 8); do
-		cat "$DIR/disk/file" >/dev/null &
-	done
-	wait $(jobs -p)
+	seq 8 | xargs -P 8 -I{} cat "$DIR/disk/file" >/dev/null
 	expect_eq 1 "$(grep -c " $DIR/disk " /proc/self/mounts)" "mounts"
 done
 

@@ -208,6 +208,16 @@ static int answer_open(const struct qtfs_wire_open *open)
 	return 0;
 }
 
+static int answer_poll(void)
+{
+	struct qtfs_wire_poll *rep = add(sizeof(*rep));
+
+	rep->open = htole64(77);
+	rep->generation = htole64(1);
+	rep->mask = htole32(QTFS_POLL_IN);
+	return 0;
+}
+
 static int answer(unsigned int op, const void *body)
 {
 	const struct qtfs_wire_lookup *lookup = body;
@@ -268,14 +278,8 @@ static int answer(unsigned int op, const void *body)
 		rep->length = ((const struct qtfs_wire_copy *)body)->length;
 		return 0;
 	}
-	case QTFS_OP_POLL: {
-		struct qtfs_wire_poll *rep = add(sizeof(*rep));
-
-		rep->open = htole64(77);
-		rep->generation = htole64(1);
-		rep->mask = htole32(QTFS_POLL_IN);
-		return 0;
-	}
+	case QTFS_OP_POLL:
+		return answer_poll();
 	case QTFS_OP_IOCTL:
 		add(sizeof(struct qtfs_wire_ioctl_rep));
 		return 0;
