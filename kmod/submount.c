@@ -7,6 +7,7 @@
  * is mounted on a dentry that is no longer right.
  */
 #include <linux/fs_context.h>
+#include <linux/module.h>
 #include <linux/mount.h>
 #include <linux/workqueue.h>
 
@@ -17,21 +18,50 @@
 #include "submount.h"
 #include "super.h"
 
-/* Unused for twice this long they go, unless something is open there. */
-#define EXPIRY (150 * HZ)
-
 static void submounts_expire(struct work_struct *work);
 
 /* The VFS takes mounts off it, under its own lock. */
 static LIST_HEAD(submounts);
 static DECLARE_DELAYED_WORK(expiry, submounts_expire);
 
+static unsigned int timeout = 300;	/* seconds; 0: for ever */
+
+/* What the first time finds unused, the second takes away. */
+static void expire_later(void)
+{
+	unsigned int seconds = READ_ONCE(timeout);
+
+	if (seconds)
+		queue_delayed_work(system_unbound_wq, &expiry,
+				   max(seconds / 2, 1u) * (unsigned long)HZ);
+}
+
 static void submounts_expire(struct work_struct *work)
 {
 	mark_mounts_for_expiry(&submounts);
 	if (!list_empty(&submounts))
-		schedule_delayed_work(&expiry, EXPIRY);
+		expire_later();
 }
+
+static int timeout_set(const char *value, const struct kernel_param *kp)
+{
+	int err = param_set_uint(value, kp);
+
+	if (err)
+		return err;
+	cancel_delayed_work(&expiry);
+	if (!list_empty(&submounts))
+		expire_later();
+	return 0;
+}
+
+static const struct kernel_param_ops timeout_ops = {
+	.set = timeout_set,
+	.get = param_get_uint,
+};
+module_param_cb(qtfs_submount_timeout, &timeout_ops, &timeout, 0644);
+MODULE_PARM_DESC(qtfs_submount_timeout,
+		 "seconds after which what is mounted for one of the server's mounts goes when nobody uses it; 0: never (300)");
 
 /* A grant of the root's node for the superblock to come; -ESTALE: look again. */
 static int root_call(struct inode *place, struct qtfs_entry *entry)
@@ -85,7 +115,7 @@ struct vfsmount *qtfs_d_automount(struct path *path)
 	if (IS_ERR(mnt))
 		return mnt;
 	mnt_set_expiry(mnt, &submounts);
-	schedule_delayed_work(&expiry, EXPIRY);
+	expire_later();
 	return qtfs_automounted(mnt);
 }
 

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 #include "qtinfo/mountinfo.hh"
 
+#include <algorithm>
 #include <cerrno>
 #include <charconv>
 #include <filesystem>
@@ -27,8 +28,8 @@ std::vector<MountPoint> mount_points(std::string_view text) {
   std::vector<MountPoint> out;
   for (MountInfo& mount : parse_mountinfo(text))
     if (mount.type == "qtfs")
-      out.push_back(
-          {mount.dev_major, mount.dev_minor, std::move(mount.point), std::move(mount.options)});
+      out.push_back({mount.id, mount.parent, mount.dev_major, mount.dev_minor,
+                     std::move(mount.point), std::move(mount.options)});
   return out;
 }
 
@@ -43,16 +44,22 @@ uint32_t find_mount(netlink::Qtfs& qtfs, const std::string& text) {
   if (err == std::errc{} && end == text.data() + text.size() && id > 0)
     return id;
 
+  const auto points = read_mountinfo();
+  const auto mounts = qtfs.mounts();
   const std::string where = normal(text);
-  for (const auto& point : read_mountinfo()) {
-    if (point.where != where)
-      continue;
-    for (const auto& mount : qtfs.mounts())
-      if (mount.dev_major == point.dev_major && mount.dev_minor == point.dev_minor)
+  auto point = std::find_if(points.rbegin(), points.rend(),
+                            [&](const auto& candidate) { return candidate.where == where; });
+  if (point == points.rend())
+    throw netlink::Error(ENOENT, text + ": not a mount point of qtfs, nor the id of a mount");
+  while (point != points.rend()) {
+    for (const auto& mount : mounts)
+      if (mount.dev_major == point->dev_major && mount.dev_minor == point->dev_minor)
         return mount.id;
-    throw netlink::Error(ENOENT, text + ": mounted from another network namespace");
+    const uint64_t above = point->parent;
+    point = std::find_if(points.rbegin(), points.rend(),
+                         [&](const auto& candidate) { return candidate.id == above; });
   }
-  throw netlink::Error(ENOENT, text + ": not a mount point of qtfs, nor the id of a mount");
+  throw netlink::Error(ENOENT, text + ": mounted from another network namespace");
 }
 
 }  // namespace qtfs::qtinfo

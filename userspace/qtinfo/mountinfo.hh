@@ -12,6 +12,8 @@
 namespace qtfs::qtinfo {
 
 struct MountPoint {
+  uint64_t id = 0;
+  uint64_t parent = 0;
   uint32_t dev_major = 0;
   uint32_t dev_minor = 0;
   std::string where;
@@ -22,7 +24,8 @@ struct MountPoint {
 std::vector<MountPoint> mount_points(std::string_view text);
 std::vector<MountPoint> read_mountinfo();
 
-// The id of the mount that the user means: a number, or one of its mount points.
+// The id of the mount that the user means: a number, or one of its mount points, those of its
+// submounts included.
 // Throws netlink::Error with words for the user.
 uint32_t find_mount(netlink::Qtfs& qtfs, const std::string& text);
 
