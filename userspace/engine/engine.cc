@@ -207,13 +207,13 @@ Status Engine::keep_to(std::unique_ptr<MountTree> tree) {
 }
 
 void Engine::remounted(const MountTree::Change& change) {
+  exports_.remounted(change);  // first: a session that comes now starts from what is
   for (const auto& session : sessions_.all()) {
     for (const uint64_t mount : change.gone)
       session->nodes.unmounted(mount);
     for (const uint64_t mount : change.come)
       session->nodes.mounted(mount);
   }
-  exports_.remounted(change);
   for (auto& worker : workers_)
     worker->remounted();
 }
@@ -226,7 +226,8 @@ bool Engine::all_stopped() const {
 void Engine::stop(std::chrono::milliseconds bound) {
   if (std::exchange(stopped_, true))
     return;
-  tree_.reset();
+  if (tree_ && !tree_->stop())
+    static_cast<void>(tree_.release());  // its thread still has it
   for (auto& worker : workers_)
     worker->drain();
   const auto deadline = std::chrono::steady_clock::now() + bound;

@@ -125,17 +125,22 @@ void ExportRoot::set(UniqueFd fd) {
 }
 
 void Exports::remounted(const MountTree::Change& change) const {
-  const auto is_on = [](const Result<UniqueFd>& fd, const std::vector<uint64_t>& mounts) {
-    if (!fd)
-      return false;
-    const auto stx = stat_fd(fd->get());
-    return stx && std::find(mounts.begin(), mounts.end(), stx->stx_mnt_id) != mounts.end();
+  // Without asking any filesystem that has nothing to do with it: one may not answer.
+  const auto went = [&](const UniqueFd& fd) {
+    struct statx stx {};
+    return statx(fd.get(), "", AT_EMPTY_PATH | AT_STATX_DONT_SYNC, node_mount_mask, &stx) == 0 &&
+           std::find(change.gone.begin(), change.gone.end(), stx.stx_mnt_id) != change.gone.end();
   };
   for (const Export& exported : exports_) {
     const auto before = exported.root->get();
+    const bool came =
+        std::any_of(change.points.begin(), change.points.end(), [&](const std::string& point) {
+          return exported.path == point || exported.path.rfind(point + "/", 0) == 0;
+        });
+    if (before && !came && !went(*before))
+      continue;
     auto now = open_root(exported);
-    if (!before || is_on(before, change.gone) || is_on(now, change.come))
-      exported.root->set(now ? std::move(*now) : UniqueFd());
+    exported.root->set(now ? std::move(*now) : UniqueFd());
   }
 }
 

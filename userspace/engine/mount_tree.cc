@@ -8,6 +8,7 @@
 #include <sched.h>
 #include <sys/eventfd.h>
 #include <sys/mount.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -23,19 +24,24 @@ namespace qtfs {
 
 namespace {
 
+constexpr int retry_ms = 1000;
+
 // "." for the root.
 std::string relative(const std::string& point) {
   return point == "/" ? "." : point.substr(1);
 }
 
 bool is_below(const std::string& point, const std::string& top) {
-  return top == "/" || point == top ||
-         (point.size() > top.size() && point.compare(0, top.size(), top) == 0 &&
-          point[top.size()] == '/');
+  return point.size() > top.size() && point.compare(0, top.size(), top) == 0 &&
+         point[top.size()] == '/';
 }
 
 ptrdiff_t depth(const MountInfo& mount) {
-  return mount.point == "/" ? 0 : std::count(mount.point.begin(), mount.point.end(), '/');
+  return std::count(mount.point.begin(), mount.point.end(), '/');
+}
+
+bool has_flag(const MountInfo& mount, std::string_view flag) {
+  return ("," + mount.flags + ",").find(fmt::format(",{},", flag)) != std::string::npos;
 }
 
 // Whether an entry still means what it did; numbers are used again at once.
@@ -44,23 +50,39 @@ bool same(const MountInfo& a, const MountInfo& b) {
          a.root == b.root && a.type == b.type;
 }
 
-// The number of what is mounted on @path, of the kind that @mask asks for. No server is asked.
-std::optional<uint64_t> mount_on(int dir, const std::string& path, unsigned mask) {
-  struct statx stx {};
-  if (statx(dir, path.c_str(), AT_SYMLINK_NOFOLLOW | AT_NO_AUTOMOUNT | AT_STATX_DONT_SYNC, mask,
-            &stx) < 0)
+// A table without a root has not been read to its end.
+Result<std::vector<MountInfo>> read_table(int fd) {
+  auto text = read_whole(fd);
+  if (!text)
+    return text.status();
+  auto mounts = parse_mountinfo(*text);
+  if (std::none_of(mounts.begin(), mounts.end(), [](const auto& m) { return m.point == "/"; }))
+    return Status::error(EAGAIN);
+  return mounts;
+}
+
+UniqueFd open_point(int root, const std::string& point) {
+  return UniqueFd(openat(root, relative(point).c_str(), O_PATH | O_NOFOLLOW | O_CLOEXEC));
+}
+
+// The number in mountinfo of what a descriptor is on. Unlike statx it asks no filesystem, some of
+// which answer their owners only.
+std::optional<uint64_t> table_number(int fd) {
+  const UniqueFd info(
+      open(fmt::format("/proc/thread-self/fdinfo/{}", fd).c_str(), O_RDONLY | O_CLOEXEC));
+  const auto text = info ? read_whole(info.get()) : Result<std::string>(Status::last());
+  const std::string_view key = "mnt_id:";
+  const size_t at = text ? text->find(key) : std::string::npos;
+  if (at == std::string::npos)
     return std::nullopt;
+  return std::strtoull(text->c_str() + at + key.size(), nullptr, 10);
+}
+
+uint64_t node_number(int fd) {
+  struct statx stx {};
+  if (statx(fd, "", AT_EMPTY_PATH | AT_STATX_DONT_SYNC, node_mount_mask, &stx) < 0)
+    return 0;
   return stx.stx_mnt_id;
-}
-
-bool has_flag(const MountInfo& mount, std::string_view flag) {
-  return ("," + mount.flags + ",").find(fmt::format(",{},", flag)) != std::string::npos;
-}
-
-int open_tree_clone(int dir, const char* path) {
-  return static_cast<int>(
-      syscall(SYS_open_tree, dir, path,
-              OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | AT_SYMLINK_NOFOLLOW | AT_NO_AUTOMOUNT));
 }
 
 // An empty directory in the place of what must not be entered.
@@ -75,6 +97,33 @@ UniqueFd empty_mount() {
       static_cast<int>(syscall(SYS_fsmount, fs.get(), FSMOUNT_CLOEXEC, MOUNT_ATTR_RDONLY)));
 }
 
+bool below_qtfs(const std::vector<MountInfo>& mounts, const MountInfo& mount) {
+  return std::any_of(mounts.begin(), mounts.end(), [&](const auto& other) {
+    return other.type == "qtfs" && is_below(mount.point, other.point);
+  });
+}
+
+// Where the copies that the kernel made are not kept: qtfs, and what is mounted over something
+// else, since only the topmost can be got hold of.
+std::vector<std::string> contested(const std::vector<MountInfo>& mounts) {
+  std::vector<std::string> points;
+  for (const MountInfo& mount : mounts)
+    if (mount.point != "/" && (mount.type == "qtfs" ||
+                               std::count_if(mounts.begin(), mounts.end(), [&](const auto& other) {
+                                 return other.point == mount.point;
+                               }) > 1))
+      points.push_back(mount.point);
+  // From above: with the first goes what is below it.
+  std::stable_sort(points.begin(), points.end(),
+                   [](const auto& a, const auto& b) { return a.size() < b.size(); });
+  return points;
+}
+
+bool is_at_or_below(const std::string& point, const std::vector<std::string>& tops) {
+  return std::any_of(tops.begin(), tops.end(),
+                     [&](const std::string& top) { return point == top || is_below(point, top); });
+}
+
 }  // namespace
 
 Result<std::unique_ptr<MountTree>> MountTree::enter() {
@@ -82,64 +131,81 @@ Result<std::unique_ptr<MountTree>> MountTree::enter() {
   tree->machine_ns_.reset(::open("/proc/thread-self/ns/mnt", O_RDONLY | O_CLOEXEC));
   tree->machine_root_.reset(::open("/", O_PATH | O_DIRECTORY | O_CLOEXEC));
   tree->machine_table_.reset(::open("/proc/thread-self/mountinfo", O_RDONLY | O_CLOEXEC));
+  tree->own_fds_.reset(::open("/proc/self/fd", O_PATH | O_DIRECTORY | O_CLOEXEC));
   tree->stop_.reset(eventfd(0, EFD_CLOEXEC));
-  if (!tree->machine_ns_ || !tree->machine_root_ || !tree->machine_table_ || !tree->stop_)
+  if (!tree->machine_ns_ || !tree->machine_root_ || !tree->machine_table_ || !tree->own_fds_ ||
+      !tree->stop_)
     return Status::last();
-  const auto before = parse_mountinfo(read_whole(tree->machine_table_.get()));
   if (unshare(CLONE_NEWNS) < 0)
     return Status::last();
-  if (::mount(nullptr, "/", nullptr, MS_REC | MS_PRIVATE, nullptr) < 0) {
-    const Status status = Status::last();
-    if (setns(tree->machine_ns_.get(), CLONE_NEWNS) < 0 || fchdir(tree->machine_root_.get()) < 0 ||
-        chroot(".") < 0)
-      return Status::last();
-    return status;
-  }
-  tree->own_ns_.reset(::open("/proc/thread-self/ns/mnt", O_RDONLY | O_CLOEXEC));
-  tree->own_root_.reset(::open("/", O_PATH | O_DIRECTORY | O_CLOEXEC));
-  if (!tree->own_ns_ || !tree->own_root_)
+  Status status = check(::mount(nullptr, "/", nullptr, MS_REC | MS_PRIVATE, nullptr));
+  if (status)
+    status = tree->adopt();
+  if (status)
+    return tree;
+  if (setns(tree->machine_ns_.get(), CLONE_NEWNS) < 0 || fchdir(tree->machine_root_.get()) < 0 ||
+      chroot(".") < 0)
     return Status::last();
-  tree->adopt(before);
-  return tree;
+  return status;
 }
 
-// Which of the machine's mounts the kernel has copied. Those of qtfs are not kept.
-void MountTree::adopt(const std::vector<MountInfo>& before) {
-  for (auto mount = before.rbegin(); mount != before.rend(); ++mount)
-    if (mount->type == "qtfs")
-      umount2(mount->point.c_str(), MNT_DETACH | UMOUNT_NOFOLLOW);
-  for (const MountInfo& mount : before)
-    if (mount.type != "qtfs")
-      copied_.emplace(mount.id, mount);
-  // What was mounted meanwhile may have been copied, too.
+// Which of the machine's mounts the kernel has copied. Nothing on qtfs is touched: a lost server
+// would hold us up.
+Status MountTree::adopt() {
+  own_ns_.reset(::open("/proc/thread-self/ns/mnt", O_RDONLY | O_CLOEXEC));
+  own_root_.reset(::open("/", O_PATH | O_DIRECTORY | O_CLOEXEC));
   const UniqueFd table(::open("/proc/thread-self/mountinfo", O_RDONLY | O_CLOEXEC));
-  const auto own = parse_mountinfo(read_whole(table.get()));
-  for (const MountInfo& mount : parse_mountinfo(read_whole(machine_table_.get())))
-    if (std::any_of(own.begin(), own.end(), [&](const auto& copy) { return same(copy, mount); }))
-      copied_.emplace(mount.id, mount);
+  if (!own_ns_ || !own_root_ || !table)
+    return Status::last();
+  const auto own = read_table(table.get());
+  const auto machines = read_table(machine_table_.get());
+  if (!own || !machines)
+    return own ? machines.status() : own.status();
+  const std::vector<std::string> leave = contested(*own);
+  for (const std::string& point : leave)  // one for each that is mounted there
+    umount2(point.c_str(), MNT_DETACH | UMOUNT_NOFOLLOW);
+  for (const MountInfo& mount : *machines) {
+    const auto copy = std::find_if(own->begin(), own->end(),
+                                   [&](const auto& candidate) { return same(candidate, mount); });
+    if (mount.point == "/" || copy == own->end() || is_at_or_below(mount.point, leave))
+      continue;
+    Copy made{mount, open_point(own_root_.get(), mount.point), 0};
+    if (made.root)
+      made.number = node_number(made.root.get());
+    copies_.emplace(mount.id, std::move(made));
+  }
+  return {};
 }
 
-MountTree::~MountTree() {
+bool MountTree::stop() {
+  over_ = true;
   if (!thread_.joinable())
-    return;
+    return true;
   eventfd_write(stop_.get(), 1);
+  for (int i = 0; i < 100 && !ended_; i++)
+    usleep(10000);
+  if (!ended_) {
+    thread_.detach();
+    return false;
+  }
   thread_.join();
+  return true;
 }
 
 Status MountTree::follow(Changed changed) {
   changed_ = std::move(changed);
   std::promise<Status> started;
   auto result = started.get_future();
+  ended_ = false;
   thread_ = std::thread([this, &started] {
     pthread_setname_np(pthread_self(), "qtfs-mounts");
     Status status = check(unshare(CLONE_FS));  // setns() wants it, and directories of its own
     if (status)
-      status = check(fchdir(own_root_.get()));
-    if (status)
-      status = take_over(parse_mountinfo(read_whole(machine_table_.get())));
+      status = take_over();
     started.set_value(status);
     if (status)
       run();
+    ended_ = true;
   });
   return result.get();
 }
@@ -147,14 +213,15 @@ Status MountTree::follow(Changed changed) {
 void MountTree::run() {
   pollfd fds[] = {{machine_table_.get(), POLLPRI, 0}, {stop_.get(), POLLIN, 0}};
   while (!fds[1].revents) {
-    if (poll(fds, 2, -1) < 0 && errno != EINTR)
-      break;
-    if (!(fds[0].revents & (POLLPRI | POLLERR)))
+    const int ready = poll(fds, 2, again_ ? retry_ms : -1);
+    if (ready > 0 && !(fds[0].revents & (POLLPRI | POLLERR)))
       continue;
-    if (Status status = take_over(parse_mountinfo(read_whole(machine_table_.get()))); !status) {
-      log::error("the machine's mounts are not followed any more: {}", std::strerror(status.err()));
-      break;
-    }
+    const Status status = take_over();
+    if (status)
+      continue;
+    // What the machine unmounts would stay in use for ever.
+    log::error("cannot follow this machine's mounts any more: {}", std::strerror(status.err()));
+    std::_Exit(EXIT_FAILURE);
   }
 }
 
@@ -162,60 +229,77 @@ Status MountTree::leave_for_machine() {
   return check(setns(machine_ns_.get(), CLONE_NEWNS));
 }
 
+// Absolute paths are right afterwards.
 Status MountTree::come_back() {
   if (setns(own_ns_.get(), CLONE_NEWNS) < 0 || fchdir(own_root_.get()) < 0 || chroot(".") < 0)
     return Status::last();
   return {};
 }
 
-// Takes away what is mounted on @point and below.
-void MountTree::unmount(const std::string& point, Change& change) {
-  std::vector<MountInfo> there;
-  for (const auto& [id, mount] : copied_)
-    if (is_below(mount.point, point))
-      there.push_back(mount);
-  std::stable_sort(there.begin(), there.end(),
-                   [](const auto& a, const auto& b) { return depth(a) > depth(b); });
-  for (const MountInfo& mount : there) {
-    const std::string path = relative(mount.point);
-    copied_.erase(mount.id);
-    const auto number = mount_on(own_root_.get(), path, node_mount_mask);
-    if (umount2(path.c_str(), MNT_DETACH | UMOUNT_NOFOLLOW) == 0 && number)
-      change.gone.push_back(*number);
+void MountTree::tell(const Change& change) {
+  if (!over_ && !(change.gone.empty() && change.come.empty()))
+    changed_(change);
+}
+
+// Takes away the copies of what is not there any more; whatever is mounted over them.
+std::vector<uint64_t> MountTree::drop_ended(const std::map<uint64_t, const MountInfo*>& wanted) {
+  std::vector<uint64_t> gone;
+  if (fchdir(own_fds_.get()) < 0)
+    return gone;
+  for (auto next = copies_.begin(); next != copies_.end();) {
+    const auto copy = next++;
+    const auto found = wanted.find(copy->first);
+    if (found != wanted.end() && same(*found->second, copy->second.machines))
+      continue;
+    if (copy->second.root) {
+      umount2(std::to_string(copy->second.root.get()).c_str(), MNT_DETACH);
+      gone.push_back(copy->second.number);
+    }
+    copies_.erase(copy);
   }
+  return gone;
 }
 
 // An error when the thread is lost between the tables.
-Status MountTree::mount(const MountInfo& machines, Change& change) {
+Status MountTree::mount(const MountInfo& machines) {
   const std::string path = relative(machines.point);
-  // Others are mounted over it: nobody sees it.
-  if (mount_on(machine_root_.get(), path, STATX_MNT_ID) != machines.id)
-    return {};
   UniqueFd made;
   if (machines.type == "qtfs") {
     made = empty_mount();
   } else {
+    const UniqueFd root = open_point(machine_root_.get(), machines.point);
+    // Others are mounted over it: nobody sees it. Or it has gone meanwhile.
+    if (!root || table_number(root.get()) != machines.id) {
+      copies_[machines.id].machines = machines;
+      return {};
+    }
     if (Status status = leave_for_machine(); !status)
       return status;
-    made.reset(open_tree_clone(machine_root_.get(), path.c_str()));
+    made.reset(static_cast<int>(syscall(SYS_open_tree, root.get(), "",
+                                        OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | AT_EMPTY_PATH)));
     const int err = errno;
     if (Status status = come_back(); !status)
       return status;
     errno = err;
   }
-  // It may have gone meanwhile.
-  if (!made ||
-      syscall(SYS_move_mount, made.get(), "", own_root_.get(), path.c_str(),
-              MOVE_MOUNT_F_EMPTY_PATH) < 0 ||
-      ::mount(nullptr, path.c_str(), nullptr, MS_PRIVATE, nullptr) < 0)
-    log::debug("{}, mounted on this machine, is not served: {}", machines.point,
-               std::strerror(errno));
-  else if (const auto number = mount_on(own_root_.get(), path, node_mount_mask))
-    change.come.push_back(*number);
+  mount_attr alone{};
+  alone.propagation = MS_PRIVATE;
+  if (made)
+    syscall(SYS_mount_setattr, made.get(), "", AT_EMPTY_PATH, &alone, sizeof(alone));
+  if (!made || syscall(SYS_move_mount, made.get(), "", own_root_.get(), path.c_str(),
+                       MOVE_MOUNT_F_EMPTY_PATH) < 0) {
+    again_ |= errno != ENOENT;
+    log::info("{}, mounted on this machine, is not served: {}", machines.point,
+              std::strerror(errno));
+    return {};
+  }
+  Copy copy{machines, std::move(made), 0};
+  copy.number = node_number(copy.root.get());
+  copies_.insert_or_assign(machines.id, std::move(copy));
   return {};
 }
 
-void MountTree::set_flags(const MountInfo& machines) {
+void MountTree::set_flags(const Copy& copy, const MountInfo& machines) {
   static constexpr struct {
     std::string_view name;
     uint64_t bit;
@@ -226,48 +310,57 @@ void MountTree::set_flags(const MountInfo& machines) {
   mount_attr attr{};
   for (const auto& flag : known)
     (has_flag(machines, flag.name) ? attr.attr_set : attr.attr_clr) |= flag.bit;
-  if (syscall(SYS_mount_setattr, own_root_.get(), relative(machines.point).c_str(), 0, &attr,
-              sizeof(attr)) < 0)
-    log::debug("{}: flags of the mount not taken over: {}", machines.point, std::strerror(errno));
+  if (copy.root && machines.type != "qtfs" &&
+      syscall(SYS_mount_setattr, copy.root.get(), "", AT_EMPTY_PATH, &attr, sizeof(attr)) < 0)
+    log::info("{}: flags of the mount are not followed: {}", machines.point, std::strerror(errno));
 }
 
-Status MountTree::take_over(const std::vector<MountInfo>& now) {
-  std::map<uint64_t, const MountInfo*> wanted;
-  for (const MountInfo& mount : now)
-    wanted.emplace(mount.id, &mount);
-
-  std::vector<std::string> ended;
-  for (const auto& [id, mount] : copied_) {
-    const auto found = wanted.find(id);
-    if (mount.point == "/")
-      continue;
-    if (found == wanted.end() || !same(*found->second, mount))
-      ended.push_back(mount.point);
-  }
+Status MountTree::mount_new(const std::vector<MountInfo>& now) {
   Change change;
-  for (const std::string& point : ended)
-    unmount(point, change);
-
   std::vector<const MountInfo*> fresh;
   for (const MountInfo& mount : now) {
-    const auto found = copied_.find(mount.id);
-    if (mount.point == "/")
+    const auto found = copies_.find(mount.id);
+    if (mount.point == "/" || below_qtfs(now, mount))
       continue;
-    if (found == copied_.end())
+    if (found == copies_.end()) {
       fresh.push_back(&mount);
-    else if (found->second.flags != mount.flags)
-      set_flags(mount);
+    } else if (found->second.machines.flags != mount.flags) {
+      set_flags(found->second, mount);
+      found->second.machines = mount;
+    }
   }
   std::stable_sort(fresh.begin(), fresh.end(),
                    [](const auto* a, const auto* b) { return depth(*a) < depth(*b); });
-  for (const MountInfo* mount : fresh)
-    if (Status status = this->mount(*mount, change); !status)
-      return status;
-  copied_.clear();
-  for (const MountInfo& mount : now)
-    copied_.emplace(mount.id, mount);
-  changed_(change);
-  return {};
+  Status status;
+  for (const MountInfo* mount : fresh) {
+    status = this->mount(*mount);
+    if (!status)
+      break;
+    if (const auto made = copies_.find(mount->id); made != copies_.end() && made->second.root) {
+      change.come.push_back(made->second.number);
+      change.points.push_back(mount->point);
+    }
+  }
+  tell(change);
+  return status;
+}
+
+Status MountTree::take_over() {
+  again_ = false;
+  const auto now = read_table(machine_table_.get());
+  if (!now) {
+    again_ = true;
+    return {};
+  }
+  std::map<uint64_t, const MountInfo*> wanted;
+  for (const MountInfo& mount : *now)
+    wanted.emplace(mount.id, &mount);
+  Change ended;
+  ended.gone = drop_ended(wanted);
+  tell(ended);
+  // What was hidden below those may be seen again.
+  std::erase_if(copies_, [](const auto& copy) { return !copy.second.root; });
+  return mount_new(*now);
 }
 
 }  // namespace qtfs

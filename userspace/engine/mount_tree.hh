@@ -7,8 +7,7 @@
 // what is busy in one of them.
 #pragma once
 
-#include <sys/types.h>
-
+#include <atomic>
 #include <functional>
 #include <map>
 #include <memory>
@@ -27,38 +26,53 @@ class MountTree {
   // Gives the calling thread, and those it creates from now on, a table of their own. EPERM where
   // that is forbidden, EINVAL where / is not a mount: nothing has changed then.
   static Result<std::unique_ptr<MountTree>> enter();
-  ~MountTree();
+  // Ends following, unless it hangs in somebody's filesystem: false, and the object has to stay.
+  bool stop();
 
-  // What followed a change of the machine's table: numbers of mounts, as NodeKey has them.
+  // What followed a change of the machine's table.
   struct Change {
-    std::vector<uint64_t> gone;
-    std::vector<uint64_t> come;  // some may have the number of one that is gone
+    std::vector<uint64_t> gone;       // numbers of mounts, as NodeKey has them
+    std::vector<uint64_t> come;       // some may have the number of one that went before
+    std::vector<std::string> points;  // where those are
   };
-  // Called by the thread that follows.
+  // Called by the thread that follows: for what went before anything else comes.
   using Changed = std::function<void(const Change& change)>;
   // Takes over what has changed since enter(), then starts to follow.
   Status follow(Changed changed);
 
  private:
+  // One of our mounts, and what it is a copy of.
+  struct Copy {
+    MountInfo machines;
+    UniqueFd root;        // O_PATH; a stand-in has one as well
+    uint64_t number = 0;  // as NodeKey has it; 0 when it is not to be had
+  };
+
   MountTree() = default;
-  void adopt(const std::vector<MountInfo>& before);
+  Status adopt();
   void run();
   Status leave_for_machine();
   Status come_back();
   // Both tables are the same after it, as far as they can be.
-  Status take_over(const std::vector<MountInfo>& now);
-  void unmount(const std::string& point, Change& change);
-  Status mount(const MountInfo& machines, Change& change);
-  void set_flags(const MountInfo& machines);
+  Status take_over();
+  std::vector<uint64_t> drop_ended(const std::map<uint64_t, const MountInfo*>& wanted);
+  Status mount_new(const std::vector<MountInfo>& now);
+  Status mount(const MountInfo& machines);
+  void set_flags(const Copy& copy, const MountInfo& machines);
+  void tell(const Change& change);
 
   UniqueFd machine_ns_;
   UniqueFd machine_root_;
   UniqueFd machine_table_;
   UniqueFd own_ns_;
   UniqueFd own_root_;
-  std::map<uint64_t, MountInfo> copied_;  // by the machine's numbers
+  UniqueFd own_fds_;                 // /proc/self/fd
+  std::map<uint64_t, Copy> copies_;  // by the machine's numbers
+  bool again_ = false;               // something could not be mounted
   Changed changed_;
   UniqueFd stop_;
+  std::atomic<bool> ended_{true};
+  std::atomic<bool> over_{false};
   std::thread thread_;
 };
 

@@ -41,12 +41,14 @@ std::string below(const std::string& dir, const std::string& name) {
 
 }  // namespace
 
-std::string read_whole(int fd) {
+Result<std::string> read_whole(int fd) {
   std::string text;
   std::array<char, 16384> chunk;
   ssize_t got = 0;
   while ((got = pread(fd, chunk.data(), chunk.size(), static_cast<off_t>(text.size()))) > 0)
     text.append(chunk.data(), static_cast<size_t>(got));
+  if (got < 0)
+    return Status::last();
   return text;
 }
 
@@ -70,7 +72,10 @@ void Mounts::refresh_locked() {
   const bool changed = poll(&poll_fd, 1, 0) > 0 && (poll_fd.revents & (POLLPRI | POLLERR));
   if (!changed && !mounts_.empty())
     return;
-  mounts_ = parse_mountinfo(read_whole(file_.get()));
+  const auto text = read_whole(file_.get());
+  if (!text)
+    return;
+  mounts_ = parse_mountinfo(*text);
   any_qtfs_ = std::any_of(mounts_.begin(), mounts_.end(), is_qtfs_mount);
   generation_.fetch_add(1, std::memory_order_release);
 }

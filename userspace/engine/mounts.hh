@@ -15,8 +15,8 @@
 
 namespace qtfs {
 
-// The text of a file whose size says nothing.
-std::string read_whole(int fd);
+// The text of a file whose size says nothing, from its beginning.
+Result<std::string> read_whole(int fd);
 
 class Mounts {
  public:

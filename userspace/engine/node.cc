@@ -104,9 +104,9 @@ Result<Granted> NodeTable::grant_locked(unsigned index, const NodeKey& key, cons
     node->pinned_ = true;
   }
   if (fd && !node->fd_)
-    install(shard, *node, std::move(fd));
+    install(shard, *node, fd);
   node->stamp_ = stamp_.fetch_add(1, std::memory_order_relaxed) + 1;
-  return Granted{node, node->stamp_, node->fd_};
+  return Granted{node, node->stamp_, node->fd_ ? node->fd_ : fd};
 }
 
 NodeTable::~NodeTable() {

@@ -181,6 +181,50 @@ TEST_F(Mounted, OneInThePlaceOfAnother) {
   }
 }
 
+// What is hidden, and was so before the engine began, is not forgotten.
+TEST_F(Mounted, OverEachOther) {
+  ASSERT_EQ(0, mkdir(path("a/in").c_str(), 0755));
+  ASSERT_TRUE(mount_on("a/in", "below"));
+  ASSERT_TRUE(mount_on("a", "above"));
+  serve(dir_.path());
+  EXPECT_EQ("above", text_of("a/file"));
+  ASSERT_TRUE(mount_on("a", "top"));
+  EXPECT_TRUE(soon([&] { return text_of("a/file") == "top"; }));
+  for (const char* text : {"above", "one"}) {
+    ASSERT_EQ(0, umount2(path("a").c_str(), 0)) << std::strerror(errno);
+    EXPECT_TRUE(soon([&] { return text_of("a/file") == text; })) << text;
+  }
+  EXPECT_TRUE(soon([&] { return text_of("a/in/file") == "below"; }));
+  ASSERT_EQ(0, umount2(path("a/in").c_str(), 0)) << std::strerror(errno);
+  EXPECT_TRUE(soon([&] { return client_.walk(root_, "a/in/file").err() == ENOENT; }));
+  EXPECT_TRUE(soon([&] { return !is_mounted("a/in"); }));
+  // Covered, uncovered, and gone at last.
+  ASSERT_TRUE(mount_on("a/in", "again"));
+  EXPECT_TRUE(soon([&] { return text_of("a/in/file") == "again"; }));
+  ASSERT_TRUE(mount_on("a", "cover"));
+  EXPECT_TRUE(soon([&] { return text_of("a/file") == "cover"; }));
+  ASSERT_EQ(0, umount2(path("a").c_str(), 0)) << std::strerror(errno);
+  EXPECT_TRUE(soon([&] { return text_of("a/in/file") == "again"; }));
+  ASSERT_EQ(0, umount2(path("a/in").c_str(), 0)) << std::strerror(errno);
+  EXPECT_TRUE(soon([&] { return !is_mounted("a/in"); }));
+  EXPECT_EQ("one", text_of("a/file"));
+}
+
+TEST_F(Mounted, ADirectoryAboveIsRenamed) {
+  ASSERT_EQ(0, mkdir(path("dir").c_str(), 0755));
+  ASSERT_EQ(0, mkdir(path("dir/m").c_str(), 0755));
+  ASSERT_TRUE(mount_on("dir/m", "inside"));
+  serve(dir_.path());
+  EXPECT_EQ("inside", text_of("dir/m/file"));
+  ASSERT_EQ(0, rename(path("dir").c_str(), path("renamed").c_str())) << std::strerror(errno);
+  EXPECT_EQ("inside", text_of("renamed/m/file"));
+  ASSERT_TRUE(mount_on("b", "two"));  // nothing tells of a rename
+  EXPECT_TRUE(soon([&] { return text_of("b/file") == "two"; }));
+  EXPECT_TRUE(soon([&] { return text_of("renamed/m/file") == "inside"; }));
+  ASSERT_EQ(0, umount2(path("renamed/m").c_str(), 0)) << std::strerror(errno);
+  EXPECT_TRUE(soon([&] { return !is_mounted("renamed/m"); }));
+}
+
 TEST_F(Mounted, MovesAreFollowed) {
   if (mount("none", dir_.path("b").c_str(), "tmpfs", 0, "mode=755") < 0 ||
       mount(nullptr, dir_.path("b").c_str(), nullptr, MS_PRIVATE, nullptr) < 0)
