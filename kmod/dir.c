@@ -34,8 +34,8 @@ static bool dentry_fresh(const struct dentry *dentry, const struct inode *inode)
 {
 	/* Something was mounted or unmounted on the server since then. */
 	if (inode && S_ISDIR(inode->i_mode) &&
-	    (unsigned long)READ_ONCE(dentry->d_fsdata) <=
-		    READ_ONCE(qtfs_fs(inode->i_sb)->mounts_clock))
+	    (long)((unsigned long)READ_ONCE(dentry->d_fsdata) -
+		   READ_ONCE(qtfs_fs(inode->i_sb)->mounts_clock)) <= 0)
 		return false;
 	return time_before(jiffies, READ_ONCE(dentry->d_time));
 }
@@ -180,6 +180,10 @@ static int qtfs_d_revalidate(struct dentry *dentry, unsigned int flags)
 		return -ECHILD;
 	if (!inode)
 		return 0;
+	/* What is mounted there can be unmounted though the server is lost. */
+	if (d_mountpoint(dentry) &&
+	    !qtfs_session_alive(qtfs_session(dentry->d_sb)))
+		return 1;
 	/* ->open asks for the name and the file in one round trip. */
 	if ((flags & LOOKUP_OPEN) && !(flags & (LOOKUP_REVAL | LOOKUP_EXCL)) &&
 	    S_ISREG(inode->i_mode))

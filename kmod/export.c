@@ -57,7 +57,7 @@ void qtfs_handles_destroy(struct qtfs_handles *handles)
 /* Makes room: some handle becomes stale, unless its inode is in use. */
 static void handles_trim(struct super_block *sb)
 {
-	struct qtfs_handles *handles = &qtfs_fs(sb)->handles;
+	struct qtfs_handles *handles = &qtfs_session(sb)->handles;
 	unsigned long index = 0;
 	void *stamp;
 
@@ -74,7 +74,7 @@ static void handles_trim(struct super_block *sb)
 /* The engine is to keep the inode's node. */
 static int handle_keep(struct inode *inode)
 {
-	struct qtfs_handles *handles = &qtfs_fs(inode->i_sb)->handles;
+	struct qtfs_handles *handles = &qtfs_session(inode->i_sb)->handles;
 	u64 node = qtfs_i(inode)->node;
 	int err;
 
@@ -91,7 +91,7 @@ static int handle_keep(struct inode *inode)
 
 bool qtfs_handle_kept(struct inode *inode)
 {
-	struct qtfs_handles *handles = &qtfs_fs(inode->i_sb)->handles;
+	struct qtfs_handles *handles = &qtfs_session(inode->i_sb)->handles;
 	struct qtfs_inode *qi = qtfs_i(inode);
 	void *old = xa_load(&handles->nodes, qi->node);
 
@@ -155,7 +155,8 @@ static struct dentry *node_dentry(struct super_block *sb, u16 op, __le64 node)
 		return ERR_PTR(err == -EOPNOTSUPP ? -ESTALE : err);
 	/* Other mounts of the server are other superblocks'. */
 	if (entry.attr.mount != qtfs_fs(sb)->mount &&
-	    !(entry.attr.flags & QTFS_ATTR_MOUNT_ROOT)) {
+	    (S_ISDIR(entry.attr.mode) ||
+	     !(entry.attr.flags & QTFS_ATTR_MOUNT_ROOT))) {
 		qtfs_forget_now(qtfs_session(sb), entry.node, entry.stamp);
 		return ERR_PTR(-ESTALE);
 	}

@@ -19,6 +19,7 @@
 #include "reap.h"
 #include "req.h"
 #include "socket.h"
+#include "submount.h"
 
 static struct kmem_cache *inode_cache;
 
@@ -126,6 +127,39 @@ bool qtfs_inode_keeps(struct qtfs_session *session, u64 node, u64 stamp)
 	return grant.taken;
 }
 
+struct place_search {
+	u64 node;
+	unsigned int depth;
+	bool found;
+};
+
+static int place_visit(struct inode *inode, unsigned long hash, void *data)
+{
+	struct place_search *search = data;
+	struct dentry *d;
+
+	if (qtfs_i(inode)->node != search->node || !IS_AUTOMOUNT(inode))
+		return 0;
+	spin_lock(&inode->i_lock);
+	d = hlist_entry_safe(inode->i_dentry.first, struct dentry, d_u.d_alias);
+	if (d) {
+		search->depth = qtfs_dentry_depth(d);
+		search->found = true;
+	}
+	spin_unlock(&inode->i_lock);
+	return -1;	/* found, no reference wanted */
+}
+
+bool qtfs_inode_place_depth(struct super_block *sb, u64 node,
+			    unsigned int *depth)
+{
+	struct place_search search = { .node = node };
+
+	find_inode_nowait(sb, inode_hash(node), place_visit, &search);
+	*depth = search.depth;
+	return search.found;
+}
+
 /*
  * Where a mount of the server begins, two superblocks may have the node: the
  * one that goes leaves it to the other.
@@ -177,6 +211,10 @@ static void inode_set_ops(struct inode *inode, const struct qtfs_attr *attr)
 				   qtfs_folio_max(inode->i_sb));
 		break;
 	case S_IFDIR:
+		if (IS_AUTOMOUNT(inode)) {
+			inode->i_op = &qtfs_place_inode_operations;
+			break;
+		}
 		inode->i_op = &qtfs_dir_inode_operations;
 		inode->i_fop = &qtfs_dir_operations;
 		break;

@@ -172,6 +172,25 @@ void qtfs_names_changed(struct inode *dir);
 bool qtfs_inode_keeps(struct qtfs_session *session, u64 node, u64 stamp);
 
 /*
+ * How deep in @sb the place lies where the submount with that root is mounted.
+ * Any context that may take spinlocks; false: it is not there.
+ */
+bool qtfs_inode_place_depth(struct super_block *sb, u64 node,
+			    unsigned int *depth);
+
+/* How many folders are between a dentry and its superblock's root, itself too. */
+static inline unsigned int qtfs_dentry_depth(const struct dentry *dentry)
+{
+	unsigned int depth = 0;
+
+	rcu_read_lock();
+	for (; !IS_ROOT(dentry); dentry = READ_ONCE(dentry->d_parent))
+		depth++;
+	rcu_read_unlock();
+	return depth;
+}
+
+/*
  * Whether nothing is known that is newer than the answer to what was asked at
  * @clock. Under the inode's lock.
  */

@@ -37,7 +37,6 @@ struct seq_file;
  * @root: its root
  * @granted: @root's grant is to be given back
  * @below: its path
- * @dev: device number for it, or 0
  */
 struct qtfs_mount_ctx {
 	struct qtfs_options opts;
@@ -56,7 +55,6 @@ struct qtfs_mount_ctx {
 	struct qtfs_entry root;
 	bool granted;
 	char *below;
-	dev_t dev;
 };
 
 /* What holds when nothing is said. */

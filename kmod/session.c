@@ -465,6 +465,7 @@ static void session_free(struct qtfs_session *session)
 		qtfs_chan_close(session->chans[i]);
 	qtfs_creds_destroy(&session->creds);
 	qtfs_devs_destroy(&session->devs);
+	qtfs_handles_destroy(&session->handles);
 	free_percpu(session->stats);
 	put_net(session->net);
 	kfree(session->source);
@@ -569,6 +570,8 @@ static struct qtfs_session *session_new(const struct qtfs_session_params *p)
 	spin_lock_init(&session->supers_lock);
 	INIT_LIST_HEAD(&session->supers);
 	qtfs_devs_init(&session->devs);
+	qtfs_handles_init(&session->handles);
+	INIT_LIST_HEAD(&session->submounts);
 	INIT_LIST_HEAD(&session->list);
 	get_random_bytes(&session->owner_key, sizeof(session->owner_key));
 	session->net = get_net(p->net);
@@ -604,6 +607,17 @@ struct qtfs_session *qtfs_session_open(struct qtfs_session_params *params)
 	list_add_tail(&session->list, &sessions);
 	mutex_unlock(&sessions_lock);
 	return session;
+}
+
+void qtfs_session_each(void (*visit)(struct qtfs_session *session, void *data),
+		       void *data)
+{
+	struct qtfs_session *session;
+
+	mutex_lock(&sessions_lock);
+	list_for_each_entry(session, &sessions, list)
+		visit(session, data);
+	mutex_unlock(&sessions_lock);
 }
 
 void qtfs_session_share(struct qtfs_session *session)

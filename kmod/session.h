@@ -14,6 +14,7 @@
 
 #include "cred.h"
 #include "devs.h"
+#include "export.h"
 #include "stats.h"
 #include "transport/transport.h"
 
@@ -76,6 +77,8 @@ struct qtfs_forget {
  * @supers_lock: protects @supers; taken when receiving
  * @supers: struct qtfs_fs: the mounted superblock, and submounts
  * @devs: device numbers of the server's filesystems
+ * @submounts: of struct vfsmount, which the VFS takes off under its own lock
+ * @handles: nodes that file handles name
  * @wire_id: the engine's name for the session
  * @secret: proves later connections to be ours
  * @chans: the connections; all of them live or none does
@@ -110,6 +113,8 @@ struct qtfs_session {
 	spinlock_t supers_lock;
 	struct list_head supers;
 	struct qtfs_devs devs;
+	struct list_head submounts;
+	struct qtfs_handles handles;
 	struct net *net;
 	char *source;
 	char *path;
@@ -169,6 +174,10 @@ void qtfs_session_put(struct qtfs_session *session);
 
 /* A referenced session of @net with the smallest id above @after, or NULL. */
 struct qtfs_session *qtfs_session_get_next(struct net *net, u32 after);
+
+/* Calls @visit for the sessions of all namespaces; none begins or ends meanwhile. */
+void qtfs_session_each(void (*visit)(struct qtfs_session *session, void *data),
+		       void *data);
 struct qtfs_session *qtfs_session_find(struct net *net, u32 id);
 
 /* The engine runs on this very machine. */

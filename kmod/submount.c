@@ -20,8 +20,6 @@
 
 static void submounts_expire(struct work_struct *work);
 
-/* The VFS takes mounts off it, under its own lock. */
-static LIST_HEAD(submounts);
 static DECLARE_DELAYED_WORK(expiry, submounts_expire);
 
 static unsigned int timeout = 300;	/* seconds; 0: for ever */
@@ -36,22 +34,40 @@ static void expire_later(void)
 				   max(seconds / 2, 1u) * (unsigned long)HZ);
 }
 
+/* Nothing is written any more where the server is lost: that is umount's to end. */
+static void session_expire(struct qtfs_session *session, void *left)
+{
+	if (qtfs_session_alive(session))
+		mark_mounts_for_expiry(&session->submounts);
+	*(bool *)left |= !list_empty(&session->submounts);
+}
+
 static void submounts_expire(struct work_struct *work)
 {
-	mark_mounts_for_expiry(&submounts);
-	if (!list_empty(&submounts))
+	bool left = false;
+
+	qtfs_session_each(session_expire, &left);
+	if (left)
 		expire_later();
+}
+
+static void session_has_any(struct qtfs_session *session, void *any)
+{
+	*(bool *)any |= !list_empty(&session->submounts);
 }
 
 static int timeout_set(const char *value, const struct kernel_param *kp)
 {
 	int err = param_set_uint(value, kp);
+	bool any = false;
 
 	if (err)
 		return err;
-	cancel_delayed_work(&expiry);
-	if (!list_empty(&submounts))
+	qtfs_session_each(session_has_any, &any);
+	if (any) {
+		cancel_delayed_work(&expiry);
 		expire_later();
+	}
 	return 0;
 }
 
@@ -114,7 +130,7 @@ struct vfsmount *qtfs_d_automount(struct path *path)
 	put_fs_context(fc);
 	if (IS_ERR(mnt))
 		return mnt;
-	mnt_set_expiry(mnt, &submounts);
+	mnt_set_expiry(mnt, &qtfs_session(mnt->mnt_sb)->submounts);
 	expire_later();
 	return qtfs_automounted(mnt);
 }
@@ -137,3 +153,11 @@ void qtfs_submount_exit(void)
 {
 	cancel_delayed_work_sync(&expiry);
 }
+
+const struct inode_operations qtfs_place_inode_operations = {
+	.getattr	= qtfs_getattr,
+	.setattr	= qtfs_setattr,
+	.permission	= qtfs_permission,
+	.listxattr	= qtfs_listxattr,
+	QTFS_ACL_OPS
+};

@@ -22,6 +22,9 @@
 #include "req.h"
 #include "super.h"
 
+/* Submounts below each other, as far as they are counted. */
+#define QTFS_SUPERS_DEEP 256
+
 static int qtfs_statfs(struct dentry *dentry, struct kstatfs *st)
 {
 	struct qtfs_wire_node body = {
@@ -70,10 +73,16 @@ static int qtfs_sync_fs(struct super_block *sb, int wait)
 	return qtfs_call(session, &args);
 }
 
-/* umount -f: whoever waits for the server gets an error. */
+/*
+ * umount -f: whoever waits for the server gets an error. One of a submount does
+ * not end the others that it shares the session with, unless they wait as well.
+ */
 static void umount_begin(struct super_block *sb)
 {
-	qtfs_session_abort(qtfs_session(sb));
+	struct qtfs_session *session = qtfs_session(sb);
+
+	if (!qtfs_fs(sb)->below || !qtfs_session_alive(session))
+		qtfs_session_abort(session);
 }
 
 static const struct super_operations super_ops = {
@@ -165,6 +174,53 @@ static long patience(const struct qtfs_options *opts)
 	return min_t(u64, tenths * HZ / 10, MAX_JIFFY_OFFSET);
 }
 
+/* The superblock that has the place where @fs is mounted, and how deep it is. */
+static const struct qtfs_fs *super_above(const struct qtfs_fs *fs,
+					 unsigned int *depth)
+{
+	u64 root = qtfs_i(d_inode(fs->sb->s_root))->node;
+	const struct qtfs_fs *above;
+
+	lockdep_assert_held(&fs->session->supers_lock);
+
+	list_for_each_entry(above, &fs->session->supers, link)
+		if (above != fs &&
+		    qtfs_inode_place_depth(above->sb, root, depth))
+			return above;
+	return NULL;
+}
+
+static unsigned int path_depth(const char *path)
+{
+	unsigned int depth = 0;
+
+	for (; *path; path++)
+		depth += *path == '/';
+	return depth;
+}
+
+unsigned int qtfs_super_depth(struct super_block *sb)
+{
+	const struct qtfs_fs *fs = qtfs_fs(sb), *above;
+	struct qtfs_session *session = fs->session;
+	unsigned int depth = 0, more, steps = 0;
+
+	if (!fs->below)
+		return 0;
+	spin_lock_bh(&session->supers_lock);
+	while (fs->below && steps++ < QTFS_SUPERS_DEEP) {
+		above = super_above(fs, &more);
+		if (!above) {	/* only bound elsewhere by now */
+			depth += path_depth(fs->below);
+			break;
+		}
+		depth += more;
+		fs = above;
+	}
+	spin_unlock_bh(&session->supers_lock);
+	return depth;
+}
+
 dev_t qtfs_super_dev(struct super_block *sb, dev_t dev)
 {
 	struct qtfs_fs *fs = qtfs_fs(sb);
@@ -220,7 +276,10 @@ static struct qtfs_fs *fs_new(const struct qtfs_options *opts)
 	if (!fs)
 		return NULL;
 	INIT_LIST_HEAD(&fs->link);
-	qtfs_handles_init(&fs->handles);
+	if (get_anon_bdev(&fs->spare_dev)) {
+		kfree(fs);
+		return NULL;
+	}
 	fs->opts = *opts;
 	return fs;
 }
@@ -231,7 +290,8 @@ static void fs_free(struct qtfs_fs *fs)
 		return;
 	if (fs->session)
 		qtfs_session_close(fs->session);
-	qtfs_handles_destroy(&fs->handles);
+	if (fs->spare_dev)
+		free_anon_bdev(fs->spare_dev);
 	kfree(fs->below);
 	kfree(fs);
 }
@@ -258,6 +318,11 @@ static int fill_super(struct super_block *sb, struct fs_context *fc)
 	ctx->session = fs->session;	/* lent to attach() */
 	err = attach(sb, fc, &entry);
 	ctx->session = NULL;
+	if (err)
+		return err;
+	err = qtfs_dev_enter(&fs->session->devs, entry.attr.dev, sb->s_dev);
+	if (err)
+		qtfs_forget_now(fs->session, entry.node, entry.stamp);
 	return err ?: super_set_root(sb, fs, &entry);
 }
 
@@ -272,10 +337,11 @@ static int sub_same(struct super_block *sb, struct fs_context *fc)
 
 static int sub_set(struct super_block *sb, struct fs_context *fc)
 {
-	struct qtfs_mount_ctx *ctx = fc->fs_private;
+	struct qtfs_fs *fs = qtfs_fs(sb);
 
-	sb->s_dev = ctx->dev;
-	ctx->dev = 0;
+	sb->s_dev = qtfs_dev_take(&fs->session->devs, fs->dev);
+	if (!sb->s_dev)
+		swap(sb->s_dev, fs->spare_dev);
 	return 0;
 }
 
@@ -297,9 +363,7 @@ static int sub_get_tree(struct fs_context *fc)
 	fs->dev = ctx->root.attr.dev;
 	qtfs_session_share(session);
 	fs->session = session;
-	err = qtfs_dev_take(&session->devs, ctx->root.attr.dev, &ctx->dev);
-	if (err)
-		return err;
+	qtfs_dev_of(&session->devs, fs->dev);	/* so that there is one to take */
 	sb = sget_fc(fc, sub_same, sub_set);
 	if (IS_ERR(sb))
 		return PTR_ERR(sb);
@@ -324,10 +388,6 @@ static void sub_free(struct qtfs_mount_ctx *ctx)
 {
 	struct qtfs_session *session = ctx->above->session;
 
-	if (ctx->dev) {
-		qtfs_dev_drop(&session->devs, ctx->dev);
-		free_anon_bdev(ctx->dev);
-	}
 	if (ctx->granted)
 		qtfs_forget_now(session, ctx->root.node, ctx->root.stamp);
 	kfree(ctx->below);
@@ -345,7 +405,8 @@ int qtfs_super_submount(struct fs_context *fc, struct dentry *place,
 	ctx->above = above;
 	ctx->root = *entry;
 	ctx->granted = true;
-	fc->sb_flags |= place->d_sb->s_flags & SB_RDONLY;
+	fc->sb_flags |= place->d_sb->s_flags & (SB_RDONLY | SB_SYNCHRONOUS |
+						SB_DIRSYNC | SB_LAZYTIME);
 	buf = (char *)__get_free_page(GFP_KERNEL);
 	if (!buf)
 		return -ENOMEM;
@@ -513,7 +574,11 @@ static void kill_sb(struct super_block *sb)
 	if (fs->session && !qtfs_session_alive(fs->session))
 		qtfs_session_abort(fs->session);
 	if (fs->session) {
-		qtfs_dev_drop(&fs->session->devs, sb->s_dev);
+		/* Its number stays the filesystem's while the session lasts. */
+		if (qtfs_dev_give_back(&fs->session->devs, sb->s_dev)) {
+			sb->s_dev = fs->spare_dev;
+			fs->spare_dev = 0;
+		}
 		spin_lock_bh(&fs->session->supers_lock);
 		list_del_init(&fs->link);
 		spin_unlock_bh(&fs->session->supers_lock);

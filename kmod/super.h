@@ -8,7 +8,6 @@
 #include <linux/list.h>
 
 #include "codec.h"
-#include "export.h"
 #include "session.h"
 
 #define QTFS_SUPER_MAGIC 0x51544653	/* "QTFS" */
@@ -55,18 +54,19 @@ struct qtfs_options {
 /**
  * struct qtfs_fs - a superblock's s_fs_info
  * @sb: the superblock
+ * @spare_dev: a device number for it to go with, when it gives back its own
  * @link: among the session's superblocks
  * @mount: the server's mount that it shows
  * @dev: device number of that mount's filesystem there
  * @st_dev: the same here
- * @below: path of its root from that of the session, "" or "/...": symlink.c
- * @handles: nodes that handles name
+ * @below: a submount's: path to it when it was made, "/..."
  * @clock: counts questions and local changes; see qtfs_inode_update()
  * @mounts_clock: when the server's mounts last changed: what directories names
  *	led to before that is asked again
  */
 struct qtfs_fs {
 	struct super_block *sb;
+	dev_t spare_dev;
 	struct list_head link;
 	struct qtfs_session *session;
 	struct qtfs_options opts;
@@ -74,7 +74,6 @@ struct qtfs_fs {
 	dev_t dev;
 	dev_t st_dev;
 	char *below;
-	struct qtfs_handles handles;
 	atomic64_t clock;
 	unsigned long mounts_clock;
 };
@@ -96,6 +95,9 @@ static inline size_t qtfs_folio_max(const struct super_block *sb)
 
 	return max_t(size_t, min(opts->rsize, opts->wsize) / 4, PAGE_SIZE);
 }
+
+/* How many folders its root is below what was mounted. */
+unsigned int qtfs_super_depth(struct super_block *sb);
 
 /* The st_dev of a file on the server's filesystem @dev. */
 dev_t qtfs_super_dev(struct super_block *sb, dev_t dev);

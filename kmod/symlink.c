@@ -38,20 +38,11 @@ static char *link_read(struct inode *inode)
 	return target ?: ERR_PTR(-ENOMEM);
 }
 
-/* How many folders it is below what was mounted, submounts' own included. */
+/* How many folders a link is below what was mounted, submounts' own included. */
 static unsigned int link_depth(struct dentry *dentry)
 {
-	const char *below = qtfs_fs(dentry->d_sb)->below;
-	unsigned int depth = 0;
-	struct dentry *d;
-
-	for (; below && *below; below++)
-		depth += *below == '/';
-	rcu_read_lock();
-	for (d = dentry; !IS_ROOT(d); d = READ_ONCE(d->d_parent))
-		depth++;
-	rcu_read_unlock();
-	return depth ? depth - 1 : 0;
+	return qtfs_super_depth(dentry->d_sb) +
+	       max(qtfs_dentry_depth(dentry), 1u) - 1;
 }
 
 /* What follows the mounted path in @target, or NULL if it leads elsewhere. */

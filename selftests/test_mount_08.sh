@@ -104,6 +104,13 @@ on_host "ln -s $SRV/other $SRV/disk/absolute; mkdir $SRV/disk/deep; echo o >$SRV
 expect_output o cat "$DIR/disk/absolute/o"
 expect_output inside cat "$DIR/disk/deep/file"
 
+begin "nor does it lead out of the tree when a folder above has moved"
+on_host "mkdir -p $SRV/up/up && mkdir $SRV/up/up/bound && mount --bind $SRV/disk $SRV/up/up/bound"
+wait_until 10 test -e "$DIR/up/up/bound/absolute/o" || fail "not seen"
+expect_ok mv "$DIR/up/up" "$DIR/lower"
+expect_output o cat "$DIR/lower/bound/absolute/o"
+expect_ok on_host umount "$SRV/lower/bound"
+
 begin "mounts below mounts"
 on_host "mkdir -p $SRV/disk/sub && mount -t tmpfs none $SRV/disk/sub &&
 	mkdir $SRV/disk/sub/sub && mount -t tmpfs none $SRV/disk/sub/sub &&
@@ -174,6 +181,22 @@ exec 7<&-
 wait_until 20 sh -c "! grep -q ' $DIR/bound ' /proc/self/mountinfo" || fail "still mounted"
 expect_output inside cat "$DIR/disk/file"
 on_host umount "$SRV/bound"
+
+begin "what is mounted there cannot be got round"
+umount "$DIR/disk" 2>/dev/null
+expect_says "no such|not a directory|not permitted" python3 -c "
+import os
+place = os.open('$DIR/disk', os.O_PATH)
+os.open('file', os.O_RDONLY, dir_fd=place)"
+expect_output inside cat "$DIR/disk/file"
+
+begin "numbers of devices stay"
+device=$(stat -c %d "$DIR/disk/")
+umount "$DIR/disk"
+expect_eq "$device" "$(stat -c %d "$DIR/disk")" "not mounted here"
+expect_eq "$device" "$(stat -c %d "$DIR/disk/")" "and mounted again"
+expect_eq "$(findmnt -n -o MAJ:MIN -M "$MNT" | tr -d ' ')" "$(stat -c %Hd:%Ld "$MNT/etc")" \
+	"st_dev of what is mounted"
 
 begin "in a mount namespace and a chroot of its own"
 expect_output inside unshare -m sh -c "mount --make-rprivate /; umount $DIR/disk; cat $DIR/disk/file"
