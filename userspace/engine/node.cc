@@ -71,14 +71,14 @@ Result<Granted> NodeTable::grant(const NodeKey& key, const Domain& domain, const
     holder = make_ref<NodeFd>(std::move(fd), budget_);
   }
   const unsigned index = shard_index(key);
-  auto granted = grant_locked(index, key, domain, traits, std::move(holder), origin);
+  auto granted = grant_locked(index, key, domain, traits, holder, origin);
   if (budget_.used.load(std::memory_order_relaxed) > budget_.max)
     trim(index);
   return granted;
 }
 
 Result<Granted> NodeTable::grant_locked(unsigned index, const NodeKey& key, const Domain& domain,
-                                        const Traits& traits, Ref<NodeFd> fd,
+                                        const Traits& traits, const Ref<NodeFd>& fd,
                                         const Origin& origin) {
   Ref<Node> old_parent;  // let go of outside the lock
   Shard& shard = shards_[index];

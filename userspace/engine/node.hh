@@ -151,7 +151,7 @@ class NodeTable {
 
  private:
   Result<Granted> grant_locked(unsigned index, const NodeKey& key, const Domain& domain,
-                               const Traits& traits, Ref<NodeFd> fd, const Origin& origin);
+                               const Traits& traits, const Ref<NodeFd>& fd, const Origin& origin);
   static constexpr unsigned shard_bits = 4;
   static constexpr unsigned shard_count = 1u << shard_bits;
 
