@@ -130,10 +130,10 @@ static int qtfs_encode_fh(struct inode *inode, u32 *fh, int *max_len,
 	return HANDLE_PARENT;
 }
 
-/* NODE or PARENT: what the engine answers becomes a dentry, perhaps unconnected. */
-static struct dentry *node_dentry(struct super_block *sb, u16 op, __le64 node)
+int qtfs_node_call(struct super_block *sb, u16 op, u64 node,
+		   struct qtfs_entry *entry)
 {
-	struct qtfs_wire_node body = { .node = node };
+	struct qtfs_wire_node body = { .node = cpu_to_le64(node) };
 	struct qtfs_wire_entry wire;
 	struct qtfs_args args = {
 		.op	 = op,
@@ -142,15 +142,26 @@ static struct dentry *node_dentry(struct super_block *sb, u16 op, __le64 node)
 		.out	 = { &wire, sizeof(wire) },
 		.out_min = sizeof(wire),
 	};
+	int err;
+
+	err = qtfs_call(qtfs_session(sb), &args) ?:
+	      qtfs_entry_decode(&wire, entry);
+	if (!err && op == QTFS_OP_NODE && entry->node != node) {
+		qtfs_forget_now(qtfs_session(sb), entry->node, entry->stamp);
+		err = -EPROTO;
+	}
+	return err;
+}
+
+/* What the engine answers becomes a dentry, perhaps unconnected. */
+static struct dentry *node_dentry(struct super_block *sb, u16 op, u64 node)
+{
 	u64 clock = qtfs_clock(sb);
 	struct qtfs_entry entry;
 	struct inode *inode;
 	int err;
 
-	err = qtfs_call(qtfs_session(sb), &args) ?:
-	      qtfs_entry_decode(&wire, &entry);
-	if (!err && op == QTFS_OP_NODE && wire.node != node)
-		err = -EPROTO;
+	err = qtfs_node_call(sb, op, node, &entry);
 	if (err)
 		return ERR_PTR(err == -EOPNOTSUPP ? -ESTALE : err);
 	/* Other mounts of the server are other superblocks'. */
@@ -180,7 +191,7 @@ static struct dentry *fh_dentry(struct super_block *sb, struct fid *fid,
 	if (handle.session != handle_session(sb))
 		return ERR_PTR(-ESTALE);
 	return node_dentry(sb, QTFS_OP_NODE,
-			   parent ? handle.parent : handle.node);
+			   le64_to_cpu(parent ? handle.parent : handle.node));
 }
 
 static struct dentry *qtfs_fh_to_dentry(struct super_block *sb,
@@ -197,9 +208,8 @@ static struct dentry *qtfs_fh_to_parent(struct super_block *sb,
 
 static struct dentry *qtfs_get_parent(struct dentry *child)
 {
-	__le64 node = cpu_to_le64(qtfs_i(d_inode(child))->node);
-
-	return node_dentry(child->d_sb, QTFS_OP_PARENT, node);
+	return node_dentry(child->d_sb, QTFS_OP_PARENT,
+			   qtfs_i(d_inode(child))->node);
 }
 
 const struct export_operations qtfs_export_operations = {

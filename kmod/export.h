@@ -8,6 +8,8 @@
 
 struct export_operations;
 struct inode;
+struct qtfs_entry;
+struct super_block;
 
 /**
  * struct qtfs_handles - nodes that the engine keeps because handles name them
@@ -24,6 +26,16 @@ void qtfs_handles_destroy(struct qtfs_handles *handles);
 
 /* An inode goes: whether its node is to stay at the engine. */
 bool qtfs_handle_kept(struct inode *inode);
+
+/**
+ * qtfs_node_call - ask for a node that has no name here
+ * @op: QTFS_OP_NODE: @node itself, QTFS_OP_PARENT: the folder above it
+ * @entry: returned: what the engine grants
+ *
+ * Return: 0, the engine's error, or -EPROTO when it grants another node.
+ */
+int qtfs_node_call(struct super_block *sb, u16 op, u64 node,
+		   struct qtfs_entry *entry);
 
 extern const struct export_operations qtfs_export_operations;
 

@@ -19,7 +19,6 @@
 #include "reap.h"
 #include "req.h"
 #include "socket.h"
-#include "submount.h"
 
 static struct kmem_cache *inode_cache;
 
@@ -211,8 +210,8 @@ static void inode_set_ops(struct inode *inode, const struct qtfs_attr *attr)
 				   qtfs_folio_max(inode->i_sb));
 		break;
 	case S_IFDIR:
-		if (IS_AUTOMOUNT(inode)) {
-			inode->i_op = &qtfs_place_inode_operations;
+		if (IS_AUTOMOUNT(inode)) {	/* nothing is looked up or opened there */
+			inode->i_op = &qtfs_special_inode_operations;
 			break;
 		}
 		inode->i_op = &qtfs_dir_inode_operations;

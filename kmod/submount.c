@@ -12,9 +12,9 @@
 #include <linux/workqueue.h>
 
 #include "compat/compat.h"
+#include "export.h"
 #include "inode.h"
 #include "reap.h"
-#include "req.h"
 #include "submount.h"
 #include "super.h"
 
@@ -34,41 +34,42 @@ static void expire_later(void)
 				   max(seconds / 2, 1u) * (unsigned long)HZ);
 }
 
-/* Nothing is written any more where the server is lost: that is umount's to end. */
-static void session_expire(struct qtfs_session *session, void *left)
-{
-	if (qtfs_session_alive(session))
-		mark_mounts_for_expiry(&session->submounts);
-	*(bool *)left |= !list_empty(&session->submounts);
-}
-
-static void submounts_expire(struct work_struct *work)
-{
-	bool left = false;
-
-	qtfs_session_each(session_expire, &left);
-	if (left)
-		expire_later();
-}
-
 static void session_has_any(struct qtfs_session *session, void *any)
 {
 	*(bool *)any |= !list_empty(&session->submounts);
 }
 
+static bool submounts_any(void)
+{
+	bool any = false;
+
+	qtfs_session_each(session_has_any, &any);
+	return any;
+}
+
+/* Nothing is written any more where the server is lost: that is umount's to end. */
+static void session_expire(struct qtfs_session *session, void *unused)
+{
+	if (qtfs_session_alive(session))
+		mark_mounts_for_expiry(&session->submounts);
+}
+
+static void submounts_expire(struct work_struct *work)
+{
+	qtfs_session_each(session_expire, NULL);
+	if (submounts_any())
+		expire_later();
+}
+
 static int timeout_set(const char *value, const struct kernel_param *kp)
 {
 	int err = param_set_uint(value, kp);
-	bool any = false;
 
-	if (err)
-		return err;
-	qtfs_session_each(session_has_any, &any);
-	if (any) {
+	if (!err && submounts_any()) {
 		cancel_delayed_work(&expiry);
 		expire_later();
 	}
-	return 0;
+	return err;
 }
 
 static const struct kernel_param_ops timeout_ops = {
@@ -82,31 +83,13 @@ MODULE_PARM_DESC(qtfs_submount_timeout,
 /* A grant of the root's node for the superblock to come; -ESTALE: look again. */
 static int root_call(struct inode *place, struct qtfs_entry *entry)
 {
-	struct qtfs_wire_node body = {
-		.node = cpu_to_le64(qtfs_i(place)->node),
-	};
-	struct qtfs_wire_entry wire;
-	struct qtfs_args args = {
-		.op	 = QTFS_OP_NODE,
-		.nr_in	 = 1,
-		.in[0]	 = { &body, sizeof(body) },
-		.out	 = { &wire, sizeof(wire) },
-		.out_min = sizeof(wire),
-	};
-	int err;
+	int err = qtfs_node_call(place->i_sb, QTFS_OP_NODE, qtfs_i(place)->node,
+				 entry);
 
-	err = qtfs_call(qtfs_session(place->i_sb), &args) ?:
-	      qtfs_entry_decode(&wire, entry);
-	if (err)
+	if (err || qtfs_is_submount(place->i_sb, &entry->attr))
 		return err;
-	if (wire.node != body.node)
-		err = -EPROTO;
-	else if (!qtfs_is_submount(place->i_sb, &entry->attr))
-		err = -ESTALE;
-	if (err)
-		qtfs_forget_now(qtfs_session(place->i_sb), entry->node,
-				entry->stamp);
-	return err;
+	qtfs_forget_now(qtfs_session(place->i_sb), entry->node, entry->stamp);
+	return -ESTALE;
 }
 
 struct vfsmount *qtfs_d_automount(struct path *path)
@@ -153,11 +136,3 @@ void qtfs_submount_exit(void)
 {
 	cancel_delayed_work_sync(&expiry);
 }
-
-const struct inode_operations qtfs_place_inode_operations = {
-	.getattr	= qtfs_getattr,
-	.setattr	= qtfs_setattr,
-	.permission	= qtfs_permission,
-	.listxattr	= qtfs_listxattr,
-	QTFS_ACL_OPS
-};

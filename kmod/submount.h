@@ -9,13 +9,9 @@
 
 #include <linux/types.h>
 
-struct inode_operations;
 struct path;
 struct qtfs_session;
 struct vfsmount;
-
-/* Of a place: nothing is looked up, listed or opened there. */
-extern const struct inode_operations qtfs_place_inode_operations;
 
 /* ->d_automount: somebody walks over the place. */
 struct vfsmount *qtfs_d_automount(struct path *path);

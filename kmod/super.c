@@ -225,9 +225,18 @@ dev_t qtfs_super_dev(struct super_block *sb, dev_t dev)
 {
 	struct qtfs_fs *fs = qtfs_fs(sb);
 
-	if (dev == fs->dev)
-		return fs->st_dev;
-	return qtfs_dev_of(&fs->session->devs, dev) ?: sb->s_dev;
+	dev_t here = dev == fs->dev ? fs->st_dev :
+				      qtfs_dev_of(&fs->session->devs, dev);
+
+	return here ?: sb->s_dev;
+}
+
+/* Which of the server's mounts, from the attributes of its root. */
+static void super_shows(struct qtfs_fs *fs, const struct qtfs_attr *root)
+{
+	fs->mount = root->mount;
+	fs->dev = root->dev;
+	fs->st_dev = qtfs_dev_of(&fs->session->devs, root->dev);
 }
 
 static int super_prepare(struct super_block *sb, struct qtfs_fs *fs)
@@ -252,12 +261,8 @@ static int super_prepare(struct super_block *sb, struct qtfs_fs *fs)
 static int super_set_root(struct super_block *sb, struct qtfs_fs *fs,
 			  const struct qtfs_entry *entry)
 {
-	struct inode *root;
+	struct inode *root = qtfs_iget(sb, entry, qtfs_clock(sb));
 
-	fs->mount = entry->attr.mount;
-	fs->dev = entry->attr.dev;
-	fs->st_dev = qtfs_dev_of(&fs->session->devs, fs->dev) ?: sb->s_dev;
-	root = qtfs_iget(sb, entry, qtfs_clock(sb));
 	if (IS_ERR(root))
 		return PTR_ERR(root);
 	sb->s_root = d_make_root(root);
@@ -321,9 +326,12 @@ static int fill_super(struct super_block *sb, struct fs_context *fc)
 	if (err)
 		return err;
 	err = qtfs_dev_enter(&fs->session->devs, entry.attr.dev, sb->s_dev);
-	if (err)
+	if (err) {
 		qtfs_forget_now(fs->session, entry.node, entry.stamp);
-	return err ?: super_set_root(sb, fs, &entry);
+		return err;
+	}
+	super_shows(fs, &entry.attr);
+	return super_set_root(sb, fs, &entry);
 }
 
 static int sub_same(struct super_block *sb, struct fs_context *fc)
@@ -359,11 +367,9 @@ static int sub_get_tree(struct fs_context *fc)
 	fc->s_fs_info = fs;
 	fs->below = ctx->below;
 	ctx->below = NULL;
-	fs->mount = ctx->root.attr.mount;
-	fs->dev = ctx->root.attr.dev;
 	qtfs_session_share(session);
 	fs->session = session;
-	qtfs_dev_of(&session->devs, fs->dev);	/* so that there is one to take */
+	super_shows(fs, &ctx->root.attr);
 	sb = sget_fc(fc, sub_same, sub_set);
 	if (IS_ERR(sb))
 		return PTR_ERR(sb);
