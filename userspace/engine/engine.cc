@@ -209,10 +209,10 @@ Status Engine::keep_to(std::unique_ptr<MountTree> tree) {
 void Engine::remounted(const MountTree::Change& change) {
   exports_.remounted(change);  // first: a session that comes now starts from what is
   for (const auto& session : sessions_.all()) {
-    for (const uint64_t mount : change.gone)
-      session->nodes.unmounted(mount);
-    for (const uint64_t mount : change.come)
-      session->nodes.mounted(mount);
+    if (!change.gone.empty())
+      session->nodes.unmounted(change.gone);
+    if (!change.come.empty())
+      session->nodes.mounted(change.come);
   }
   for (auto& worker : workers_)
     worker->remounted();

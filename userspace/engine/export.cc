@@ -127,15 +127,15 @@ void ExportRoot::set(UniqueFd fd) {
 void Exports::remounted(const MountTree::Change& change) const {
   // Without asking any filesystem that has nothing to do with it: one may not answer.
   const auto went = [&](const UniqueFd& fd) {
-    struct statx stx {};
-    return statx(fd.get(), "", AT_EMPTY_PATH | AT_STATX_DONT_SYNC, node_mount_mask, &stx) == 0 &&
-           std::find(change.gone.begin(), change.gone.end(), stx.stx_mnt_id) != change.gone.end();
+    const uint64_t number = mount_number(fd.get());
+    return number != 0 &&
+           std::find(change.gone.begin(), change.gone.end(), number) != change.gone.end();
   };
   for (const Export& exported : exports_) {
     const auto before = exported.root->get();
     const bool came =
         std::any_of(change.points.begin(), change.points.end(), [&](const std::string& point) {
-          return exported.path == point || exported.path.rfind(point + "/", 0) == 0;
+          return exported.path == point || is_below(exported.path, point);
         });
     if (before && !came && !went(*before))
       continue;

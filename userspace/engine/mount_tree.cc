@@ -31,11 +31,6 @@ std::string relative(const std::string& point) {
   return point == "/" ? "." : point.substr(1);
 }
 
-bool is_below(const std::string& point, const std::string& top) {
-  return point.size() > top.size() && point.compare(0, top.size(), top) == 0 &&
-         point[top.size()] == '/';
-}
-
 ptrdiff_t depth(const MountInfo& mount) {
   return std::count(mount.point.begin(), mount.point.end(), '/');
 }
@@ -76,13 +71,6 @@ std::optional<uint64_t> table_number(int fd) {
   if (at == std::string::npos)
     return std::nullopt;
   return std::strtoull(text->c_str() + at + key.size(), nullptr, 10);
-}
-
-uint64_t node_number(int fd) {
-  struct statx stx {};
-  if (statx(fd, "", AT_EMPTY_PATH | AT_STATX_DONT_SYNC, node_mount_mask, &stx) < 0)
-    return 0;
-  return stx.stx_mnt_id;
 }
 
 // An empty directory in the place of what must not be entered.
@@ -169,10 +157,10 @@ Status MountTree::adopt() {
                                    [&](const auto& candidate) { return same(candidate, mount); });
     if (mount.point == "/" || copy == own->end() || is_at_or_below(mount.point, leave))
       continue;
-    Copy made{mount, open_point(own_root_.get(), mount.point), 0};
-    if (made.root)
-      made.number = node_number(made.root.get());
-    copies_.emplace(mount.id, std::move(made));
+    // Something may be mounted on a folder above it.
+    UniqueFd root = open_point(own_root_.get(), mount.point);
+    if (root && table_number(root.get()) == copy->id)
+      keep(mount, std::move(root));
   }
   return {};
 }
@@ -251,10 +239,8 @@ std::vector<uint64_t> MountTree::drop_ended(const std::map<uint64_t, const Mount
     const auto found = wanted.find(copy->first);
     if (found != wanted.end() && same(*found->second, copy->second.machines))
       continue;
-    if (copy->second.root) {
-      umount2(std::to_string(copy->second.root.get()).c_str(), MNT_DETACH);
-      gone.push_back(copy->second.number);
-    }
+    umount2(std::to_string(copy->second.root.get()).c_str(), MNT_DETACH);
+    gone.push_back(copy->second.number);
     copies_.erase(copy);
   }
   return gone;
@@ -269,10 +255,8 @@ Status MountTree::mount(const MountInfo& machines) {
   } else {
     const UniqueFd root = open_point(machine_root_.get(), machines.point);
     // Others are mounted over it: nobody sees it. Or it has gone meanwhile.
-    if (!root || table_number(root.get()) != machines.id) {
-      copies_[machines.id].machines = machines;
+    if (!root || table_number(root.get()) != machines.id)
       return {};
-    }
     if (Status status = leave_for_machine(); !status)
       return status;
     made.reset(static_cast<int>(syscall(SYS_open_tree, root.get(), "",
@@ -293,10 +277,13 @@ Status MountTree::mount(const MountInfo& machines) {
               std::strerror(errno));
     return {};
   }
-  Copy copy{machines, std::move(made), 0};
-  copy.number = node_number(copy.root.get());
-  copies_.insert_or_assign(machines.id, std::move(copy));
+  keep(machines, std::move(made));
   return {};
+}
+
+void MountTree::keep(const MountInfo& machines, UniqueFd root) {
+  const uint64_t number = mount_number(root.get());
+  copies_.emplace(machines.id, Copy{machines, std::move(root), number});
 }
 
 void MountTree::set_flags(const Copy& copy, const MountInfo& machines) {
@@ -310,7 +297,7 @@ void MountTree::set_flags(const Copy& copy, const MountInfo& machines) {
   mount_attr attr{};
   for (const auto& flag : known)
     (has_flag(machines, flag.name) ? attr.attr_set : attr.attr_clr) |= flag.bit;
-  if (copy.root && machines.type != "qtfs" &&
+  if (machines.type != "qtfs" &&
       syscall(SYS_mount_setattr, copy.root.get(), "", AT_EMPTY_PATH, &attr, sizeof(attr)) < 0)
     log::info("{}: flags of the mount are not followed: {}", machines.point, std::strerror(errno));
 }
@@ -336,7 +323,7 @@ Status MountTree::mount_new(const std::vector<MountInfo>& now) {
     status = this->mount(*mount);
     if (!status)
       break;
-    if (const auto made = copies_.find(mount->id); made != copies_.end() && made->second.root) {
+    if (const auto made = copies_.find(mount->id); made != copies_.end()) {
       change.come.push_back(made->second.number);
       change.points.push_back(mount->point);
     }
@@ -358,8 +345,6 @@ Status MountTree::take_over() {
   Change ended;
   ended.gone = drop_ended(wanted);
   tell(ended);
-  // What was hidden below those may be seen again.
-  std::erase_if(copies_, [](const auto& copy) { return !copy.second.root; });
   return mount_new(*now);
 }
 

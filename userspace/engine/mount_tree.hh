@@ -58,6 +58,7 @@ class MountTree {
   std::vector<uint64_t> drop_ended(const std::map<uint64_t, const MountInfo*>& wanted);
   Status mount_new(const std::vector<MountInfo>& now);
   Status mount(const MountInfo& machines);
+  void keep(const MountInfo& machines, UniqueFd root);
   void set_flags(const Copy& copy, const MountInfo& machines);
   void tell(const Change& change);
 
@@ -67,7 +68,7 @@ class MountTree {
   UniqueFd own_ns_;
   UniqueFd own_root_;
   UniqueFd own_fds_;                 // /proc/self/fd
-  std::map<uint64_t, Copy> copies_;  // by the machine's numbers
+  std::map<uint64_t, Copy> copies_;  // by the machine's numbers; not of what is hidden there
   bool again_ = false;               // something could not be mounted
   Changed changed_;
   UniqueFd stop_;

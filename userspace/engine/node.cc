@@ -44,6 +44,13 @@ NodeKey NodeKey::of(const struct statx& stx, const Domain& domain) {
   return key;
 }
 
+uint64_t mount_number(int fd) {
+  struct statx stx {};
+  if (statx(fd, "", AT_EMPTY_PATH | AT_STATX_DONT_SYNC, node_mount_mask, &stx) < 0)
+    return 0;
+  return stx.stx_mnt_id;
+}
+
 Result<struct statx> stat_fd(int fd) {
   struct statx stx {};
   if (statx(fd, "", AT_EMPTY_PATH | AT_SYMLINK_NOFOLLOW, stat_mask, &stx) < 0)
@@ -241,25 +248,30 @@ void NodeTable::forget(uint64_t id, uint64_t stamp) {
   count_.fetch_sub(1, std::memory_order_relaxed);
 }
 
-void NodeTable::unmounted(uint64_t mount) {
+void NodeTable::unmounted(const std::vector<uint64_t>& mounts) {
   std::vector<Ref<NodeFd>> fds;  // let go of outside the locks
-  Anchor anchor;
+  std::vector<Anchor> anchors;
+  const auto went = [&](uint64_t mount) {
+    return std::find(mounts.begin(), mounts.end(), mount) != mounts.end();
+  };
   {
     std::lock_guard guard(anchors_mutex_);
-    unmounted_.push_back(mount);
-    if (unmounted_.size() > unmounted_max)
+    for (const uint64_t mount : mounts) {
+      unmounted_.push_back(mount);
+      if (const auto found = anchors_.find(mount); found != anchors_.end()) {
+        anchors.push_back(std::move(found->second));
+        anchors_.erase(found);
+      }
+    }
+    while (unmounted_.size() > unmounted_max)
       unmounted_.pop_front();
     any_unmounted_.store(true, std::memory_order_release);
-    if (const auto found = anchors_.find(mount); found != anchors_.end()) {
-      anchor = std::move(found->second);
-      anchors_.erase(found);
-    }
   }
   for (Shard& shard : shards_) {
     std::lock_guard guard(shard.mutex);
     for (auto next = shard.lru.begin(); next != shard.lru.end();) {
       Node& node = **next++;
-      if (node.key.mount != mount)
+      if (!went(node.key.mount))
         continue;
       fds.push_back(node.fd_);
       drop_fd(shard, node);
@@ -267,9 +279,10 @@ void NodeTable::unmounted(uint64_t mount) {
   }
 }
 
-void NodeTable::mounted(uint64_t mount) {
+void NodeTable::mounted(const std::vector<uint64_t>& mounts) {
   std::lock_guard guard(anchors_mutex_);
-  std::erase(unmounted_, mount);
+  for (const uint64_t mount : mounts)
+    std::erase(unmounted_, mount);
 }
 
 bool NodeTable::is_unmounted(uint64_t mount) {

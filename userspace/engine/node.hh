@@ -85,6 +85,10 @@ struct Traits {
 #endif
 inline constexpr unsigned node_mount_mask = STATX_MNT_ID | STATX_MNT_ID_UNIQUE;
 
+// The number, as NodeKey has it, of the mount that a descriptor is on; no server is asked. 0 when
+// it is not to be had.
+uint64_t mount_number(int fd);
+
 // statx of a descriptor, or of @name below it, with all that NodeKey and the protocol want.
 Result<struct statx> stat_fd(int fd);
 Result<struct statx> stat_name(int dir, const char* name);
@@ -140,11 +144,11 @@ class NodeTable {
   Result<Ref<NodeFd>> fd(Node& node, Context& context, unsigned depth = 0);
   // The client says that it knows nothing newer of it than @stamp.
   void forget(uint64_t id, uint64_t stamp);
-  // The mount is no more: nothing of it is held any longer, and its nodes are stale. What
+  // The mounts are no more: nothing of them is held any longer, and their nodes are stale. What
   // clients have open there stays.
-  void unmounted(uint64_t mount);
-  // A new one, which may have an old one's number.
-  void mounted(uint64_t mount);
+  void unmounted(const std::vector<uint64_t>& mounts);
+  // New ones, which may have old ones' numbers.
+  void mounted(const std::vector<uint64_t>& mounts);
   // Makes durable what is written to any filesystem that has a directory among the nodes. Blocks.
   Status sync();
   uint64_t size() const { return count_.load(std::memory_order_relaxed); }

@@ -55,4 +55,8 @@ std::vector<MountInfo> parse_mountinfo(std::string_view text) {
   return mounts;
 }
 
+bool is_below(std::string_view path, std::string_view top) {
+  return path.size() > top.size() && path.substr(0, top.size()) == top && path[top.size()] == '/';
+}
+
 }  // namespace qtfs

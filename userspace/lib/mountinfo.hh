@@ -27,4 +27,7 @@ struct MountInfo {
 // In the file's order; lines that are no mounts are left out.
 std::vector<MountInfo> parse_mountinfo(std::string_view text);
 
+// Whether an absolute path leads through @top and on.
+bool is_below(std::string_view path, std::string_view top);
+
 }  // namespace qtfs
