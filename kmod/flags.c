@@ -11,6 +11,7 @@
 #include "file.h"
 #include "flags.h"
 #include "inode.h"
+#include "remote.h"
 #include "req.h"
 #include "super.h"
 
@@ -220,7 +221,7 @@ long qtfs_ioctl(struct file *file, unsigned int cmd, unsigned long arg)
 	/* With the size of a long in its number, but an int. */
 	if (cmd == FS_IOC_GETVERSION || cmd == FS_IOC32_GETVERSION)
 		return ioctl_getversion(file_inode(file), (int __user *)arg);
-	return -ENOTTY;
+	return qtfs_remote_ioctl(file, cmd, (void __user *)arg);
 }
 
 int qtfs_may_modify(struct inode *inode)

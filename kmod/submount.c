@@ -118,17 +118,22 @@ struct vfsmount *qtfs_d_automount(struct path *path)
 	return qtfs_automounted(mnt);
 }
 
-int qtfs_mounts_push(struct qtfs_session *session, const void *body, size_t len)
+void qtfs_mounts_changed(struct qtfs_session *session)
 {
 	struct qtfs_fs *fs;
 
-	if (len != sizeof(struct qtfs_wire_push_mounts))
-		return -EPROTO;
 	spin_lock_bh(&session->supers_lock);
 	list_for_each_entry(fs, &session->supers, link)
 		WRITE_ONCE(fs->mounts_clock,
 			   (unsigned long)atomic64_read(&fs->clock));
 	spin_unlock_bh(&session->supers_lock);
+}
+
+int qtfs_mounts_push(struct qtfs_session *session, const void *body, size_t len)
+{
+	if (len != sizeof(struct qtfs_wire_push_mounts))
+		return -EPROTO;
+	qtfs_mounts_changed(session);
 	return 0;
 }
 

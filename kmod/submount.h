@@ -16,6 +16,12 @@ struct vfsmount;
 /* ->d_automount: somebody walks over the place. */
 struct vfsmount *qtfs_d_automount(struct path *path);
 
+/*
+ * The server has other mounts than before: names are looked up again. Does not
+ * sleep.
+ */
+void qtfs_mounts_changed(struct qtfs_session *session);
+
 /* PUSH_MOUNTS. Does not sleep. An error when it breaks the protocol. */
 int qtfs_mounts_push(struct qtfs_session *session, const void *body,
 		     size_t len);

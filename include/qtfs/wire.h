@@ -1076,13 +1076,28 @@ struct qtfs_wire_shutdown {
 };
 QTFS_WIRE_ASSERT(struct qtfs_wire_shutdown, 16);
 
-/* MOUNT, UMOUNT on the server: payload is "fstype\0source\0options\0". */
+/*
+ * MOUNT on the server, on the directory @node: payload is
+ * "fstype\0source\0options\0". UMOUNT of what has the root @node: none.
+ */
+#define QTFS_MOUNT_TEXT_MAX	4096u	/* of the payload */
 struct qtfs_wire_mount {
 	__le64 node;
-	__le32 flags;
+	__le32 flags;			/* 0 */
 	__le32 reserved;
 };
 QTFS_WIRE_ASSERT(struct qtfs_wire_mount, 16);
+
+/*
+ * What became of it: the payload is text for the user, UTF-8, not terminated,
+ * of QTFS_MOUNT_SAID_MAX bytes at most; what the server's kernel said, as a rule.
+ */
+#define QTFS_MOUNT_SAID_MAX	1024u
+struct qtfs_wire_mount_rep {
+	__le32 error;			/* as a reply's status */
+	__le32 reserved;
+};
+QTFS_WIRE_ASSERT(struct qtfs_wire_mount_rep, 8);
 
 /* RECLAIM: a recovery key follows; answered by an entry. */
 struct qtfs_wire_reclaim {

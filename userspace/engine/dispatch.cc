@@ -12,8 +12,7 @@ namespace {
 
 constexpr bool takes_payload(unsigned op) {
   return op == QTFS_OP_WRITE || op == QTFS_OP_SETXATTR || op == QTFS_OP_CRED ||
-         op == QTFS_OP_COMPOUND || op == QTFS_OP_IOCTL || op == QTFS_OP_MOUNT ||
-         op == QTFS_OP_UMOUNT;
+         op == QTFS_OP_COMPOUND || op == QTFS_OP_IOCTL || op == QTFS_OP_MOUNT;
 }
 
 constexpr bool of_connection(unsigned op) {
@@ -50,7 +49,8 @@ constexpr Served served[] = {
     {QTFS_OP_SETFLAGS, op_setflags},   {QTFS_OP_FIEMAP, op_fiemap},
     {QTFS_OP_DEDUPE, op_dedupe},       {QTFS_OP_NODE, op_node},
     {QTFS_OP_PARENT, op_parent},       {QTFS_OP_IOCTL, op_ioctl},
-    {QTFS_OP_SHUTDOWN, op_shutdown},
+    {QTFS_OP_SHUTDOWN, op_shutdown},   {QTFS_OP_MOUNT, op_mount},
+    {QTFS_OP_UMOUNT, op_umount},
 };
 
 constexpr std::array<OpInfo, QTFS_OP_NR> make_table() {

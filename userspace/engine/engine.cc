@@ -203,6 +203,7 @@ Status Engine::start(std::string& error) {
 
 Status Engine::keep_to(std::unique_ptr<MountTree> tree) {
   tree_ = std::move(tree);
+  mounts_.set_tree(tree_.get());
   return tree_->follow([this](const MountTree::Change& change) { remounted(change); });
 }
 

@@ -73,6 +73,9 @@ std::string conflict(const std::vector<Export>& exports) {
       if (!inner.sockets && outer.sockets)
         return fmt::format("export {}: without sockets, but inside {}, which has them", inner.path,
                            above);
+      if (!inner.allow_mount && outer.allow_mount)
+        return fmt::format("export {}: without allow-mount, but inside {}, which has it",
+                           inner.path, above);
     }
   }
   return {};
@@ -158,6 +161,7 @@ Result<Exports> Exports::open(const std::vector<ExportConfig>& configs, std::str
     made.readonly = config.readonly;
     made.devices = config.devices;
     made.sockets = config.sockets;
+    made.allow_mount = config.allow_mount;
     made.index = static_cast<uint32_t>(exports.exports_.size());
     auto root = open_root(made);
     if (!root) {

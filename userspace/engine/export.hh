@@ -35,6 +35,7 @@ struct Export {
   bool readonly = false;
   bool devices = false;
   bool sockets = true;
+  bool allow_mount = false;  // by clients, on this machine
   uint32_t index = 0;
   std::unique_ptr<ExportRoot> root = std::make_unique<ExportRoot>();
 };

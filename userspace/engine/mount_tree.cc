@@ -13,6 +13,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <chrono>
 #include <future>
 #include <optional>
 
@@ -25,6 +26,7 @@ namespace qtfs {
 namespace {
 
 constexpr int retry_ms = 1000;
+constexpr std::chrono::seconds settle_max(5);
 
 // "." for the root.
 std::string relative(const std::string& point) {
@@ -120,9 +122,9 @@ Result<std::unique_ptr<MountTree>> MountTree::enter() {
   tree->machine_root_.reset(::open("/", O_PATH | O_DIRECTORY | O_CLOEXEC));
   tree->machine_table_.reset(::open("/proc/thread-self/mountinfo", O_RDONLY | O_CLOEXEC));
   tree->own_fds_.reset(::open("/proc/self/fd", O_PATH | O_DIRECTORY | O_CLOEXEC));
-  tree->stop_.reset(eventfd(0, EFD_CLOEXEC));
+  tree->wake_.reset(eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK));
   if (!tree->machine_ns_ || !tree->machine_root_ || !tree->machine_table_ || !tree->own_fds_ ||
-      !tree->stop_)
+      !tree->wake_)
     return Status::last();
   if (unshare(CLONE_NEWNS) < 0)
     return Status::last();
@@ -169,7 +171,7 @@ bool MountTree::stop() {
   over_ = true;
   if (!thread_.joinable())
     return true;
-  eventfd_write(stop_.get(), 1);
+  eventfd_write(wake_.get(), 1);
   for (int i = 0; i < 100 && !ended_; i++)
     usleep(10000);
   if (!ended_) {
@@ -199,18 +201,54 @@ Status MountTree::follow(Changed changed) {
 }
 
 void MountTree::run() {
-  pollfd fds[] = {{machine_table_.get(), POLLPRI, 0}, {stop_.get(), POLLIN, 0}};
-  while (!fds[1].revents) {
+  pollfd fds[] = {{machine_table_.get(), POLLPRI, 0}, {wake_.get(), POLLIN, 0}};
+  while (!over_) {
     const int ready = poll(fds, 2, again_ ? retry_ms : -1);
-    if (ready > 0 && !(fds[0].revents & (POLLPRI | POLLERR)))
+    if (ready > 0 && !fds[1].revents && !(fds[0].revents & (POLLPRI | POLLERR)))
       continue;
-    const Status status = take_over();
-    if (status)
-      continue;
-    // What the machine unmounts would stay in use for ever.
-    log::error("cannot follow this machine's mounts any more: {}", std::strerror(status.err()));
+    eventfd_t woken = 0;
+    eventfd_read(wake_.get(), &woken);
+    std::unique_lock lock(mutex_);
+    const uint64_t asked = asked_;
+    lock.unlock();
+    const Status status = over_ ? Status() : take_over();
+    if (!status) {
+      // What the machine unmounts would stay in use for ever.
+      log::error("cannot follow this machine's mounts any more: {}", std::strerror(status.err()));
+      std::_Exit(EXIT_FAILURE);
+    }
+    lock.lock();
+    followed_ = asked;
+    settled_.notify_all();
+  }
+  const std::lock_guard lock(mutex_);
+  settled_.notify_all();
+}
+
+void MountTree::settle() {
+  std::unique_lock lock(mutex_);
+  const uint64_t asked = ++asked_;
+  eventfd_write(wake_.get(), 1);
+  settled_.wait_for(lock, settle_max, [&] { return followed_ >= asked || over_; });
+}
+
+Status MountTree::in_machine(const std::function<void(int root)>& work) {
+  const UniqueFd before(::open(".", O_PATH | O_DIRECTORY | O_CLOEXEC));
+  if (!before)
+    return Status::last();
+  if (Status status = leave_for_machine(); !status)
+    return status;
+  Status status;
+  if (fchdir(machine_root_.get()) < 0 || chroot(".") < 0)
+    status = Status::last();
+  else
+    work(machine_root_.get());
+  // Anything else that this thread did would be done in the wrong table.
+  if (!come_back() || fchdir(before.get()) < 0) {
+    log::error("cannot come back from this machine's mounts: {}", std::strerror(errno));
     std::_Exit(EXIT_FAILURE);
   }
+  return status;
 }
 
 Status MountTree::leave_for_machine() {

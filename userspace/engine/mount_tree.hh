@@ -8,9 +8,11 @@
 #pragma once
 
 #include <atomic>
+#include <condition_variable>
 #include <functional>
 #include <map>
 #include <memory>
+#include <mutex>
 #include <string>
 #include <thread>
 #include <vector>
@@ -39,6 +41,13 @@ class MountTree {
   using Changed = std::function<void(const Change& change)>;
   // Takes over what has changed since enter(), then starts to follow.
   Status follow(Changed changed);
+
+  // Runs @work in the machine's table, where / is the root that it has there. The calling thread
+  // must be privileged and have directories of its own (unshare(CLONE_FS)); comes back to its own
+  // table and working directory.
+  Status in_machine(const std::function<void(int root)>& work);
+  // Returns when what has changed by now is followed; or after a while, if that hangs somewhere.
+  void settle();
 
  private:
   // One of our mounts, and what it is a copy of.
@@ -71,7 +80,11 @@ class MountTree {
   std::map<uint64_t, Copy> copies_;  // by the machine's numbers; not of what is hidden there
   bool again_ = false;               // something could not be mounted
   Changed changed_;
-  UniqueFd stop_;
+  UniqueFd wake_;     // to be stopped, or for settle()
+  std::mutex mutex_;  // protects the next two
+  uint64_t asked_ = 0;
+  uint64_t followed_ = 0;  // of what was asked
+  std::condition_variable settled_;
   std::atomic<bool> ended_{true};
   std::atomic<bool> over_{false};
   std::thread thread_;

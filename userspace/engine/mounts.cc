@@ -8,20 +8,10 @@
 #include <algorithm>
 #include <array>
 #include <climits>
-#include <optional>
 
 namespace qtfs {
 
 namespace {
-
-std::optional<std::string> path_of(int fd) {
-  std::array<char, PATH_MAX> path;
-  const std::string link = "/proc/self/fd/" + std::to_string(fd);
-  const ssize_t len = readlink(link.c_str(), path.data(), path.size());
-  if (len <= 0 || static_cast<size_t>(len) >= path.size())
-    return std::nullopt;
-  return std::string(path.data(), static_cast<size_t>(len));
-}
 
 std::optional<uint64_t> mount_of(int fd) {
   struct statx stx {};
@@ -40,6 +30,15 @@ std::string below(const std::string& dir, const std::string& name) {
 }
 
 }  // namespace
+
+std::optional<std::string> path_of(int fd) {
+  std::array<char, PATH_MAX> path;
+  const std::string link = "/proc/self/fd/" + std::to_string(fd);
+  const ssize_t len = readlink(link.c_str(), path.data(), path.size());
+  if (len <= 0 || static_cast<size_t>(len) >= path.size())
+    return std::nullopt;
+  return std::string(path.data(), static_cast<size_t>(len));
+}
 
 Result<std::string> read_whole(int fd) {
   std::string text;

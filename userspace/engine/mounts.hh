@@ -6,6 +6,7 @@
 #include <atomic>
 #include <cstdint>
 #include <mutex>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -15,8 +16,12 @@
 
 namespace qtfs {
 
+class MountTree;
+
 // The text of a file whose size says nothing, from its beginning.
 Result<std::string> read_whole(int fd);
+// Where what a descriptor is of has its place, in the table of the calling thread.
+std::optional<std::string> path_of(int fd);
 
 class Mounts {
  public:
@@ -32,6 +37,9 @@ class Mounts {
   // Goes up with every change of the table.
   uint64_t generation() const { return generation_.load(std::memory_order_acquire); }
   void refresh();
+  // That of the engine's own, if it has one.
+  MountTree* tree() const { return tree_.load(std::memory_order_acquire); }
+  void set_tree(MountTree* tree) { tree_.store(tree, std::memory_order_release); }
 
  private:
   void refresh_locked();
@@ -43,6 +51,7 @@ class Mounts {
   bool any_qtfs_ = false;
   std::vector<MountInfo> mounts_;
   std::atomic<uint64_t> generation_{0};
+  std::atomic<MountTree*> tree_{nullptr};
 };
 
 }  // namespace qtfs

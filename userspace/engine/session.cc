@@ -26,6 +26,21 @@ Ref<const Cred> CredTable::find(uint32_t id) {
   return found == creds_.end() ? Ref<const Cred>() : found->second;
 }
 
+void RemoteMounts::add(const MadeMount& mount) {
+  std::lock_guard guard(mutex_);
+  made_.insert(mount);
+}
+
+void RemoteMounts::remove(const MadeMount& mount) {
+  std::lock_guard guard(mutex_);
+  made_.erase(mount);
+}
+
+bool RemoteMounts::has(const MadeMount& mount) {
+  std::lock_guard guard(mutex_);
+  return made_.contains(mount);
+}
+
 Session::Session(uint16_t life, const Limits& limits, const Exports& exports_, FdBudget& budget,
                  LockTable& locks_)
     : exports(exports_),

@@ -8,6 +8,8 @@
 #include <map>
 #include <memory>
 #include <mutex>
+#include <set>
+#include <tuple>
 #include <unordered_map>
 
 #include "engine/locks.hh"
@@ -30,6 +32,27 @@ class CredTable {
  private:
   std::mutex mutex_;  // protects creds_
   std::unordered_map<uint32_t, Ref<const Cred>> creds_;
+};
+
+// What a client has mounted on this machine.
+struct MadeMount {
+  uint64_t number = 0;  // of the machine's mount
+  uint64_t dev = 0;     // numbers are used again
+
+  bool operator<(const MadeMount& other) const {
+    return std::tie(number, dev) < std::tie(other.number, other.dev);
+  }
+};
+
+class RemoteMounts {
+ public:
+  void add(const MadeMount& mount);
+  void remove(const MadeMount& mount);
+  bool has(const MadeMount& mount);
+
+ private:
+  std::mutex mutex_;  // protects made_
+  std::set<MadeMount> made_;
 };
 
 class Session {
@@ -56,6 +79,7 @@ class Session {
   CredTable creds;
   NodeTable nodes;
   OpenTable opens;
+  RemoteMounts made;
 
   uint32_t connections = 0;  // protected by the lock of SessionTable
 };

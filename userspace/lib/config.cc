@@ -105,7 +105,8 @@ void read_exports(const toml::node& node, std::vector<ExportConfig>& out, Proble
     ExportConfig& made = out.emplace_back();
     read_table(*table, problem, Key<std::string>{"path", &made.path},
                Key<std::string>{"name", &made.name}, Key<bool>{"readonly", &made.readonly},
-               Key<bool>{"devices", &made.devices}, Key<bool>{"sockets", &made.sockets});
+               Key<bool>{"devices", &made.devices}, Key<bool>{"sockets", &made.sockets},
+               Key<bool>{"allow-mount", &made.allow_mount});
     if (made.path.empty())
       problem.at(item.source(), "an export needs a \"path\"");
   }
@@ -177,11 +178,15 @@ Result<ExportConfig> parse_export(const std::string& text, std::string& error) {
       out.devices = true;
     } else if (part == "nosock") {
       out.sockets = false;
+    } else if (part == "allow-mount") {
+      out.allow_mount = true;
     } else if (part.rfind("name=", 0) == 0) {
       out.name = part.substr(5);
     } else {
-      error = fmt::format("export {}: unknown option \"{}\" (ro, rw, dev, nosock, name=NAME)",
-                          out.path, part);
+      error = fmt::format(
+          "export {}: unknown option \"{}\" (ro, rw, dev, nosock, "
+          "allow-mount, name=NAME)",
+          out.path, part);
       return Status::error(EINVAL);
     }
   }

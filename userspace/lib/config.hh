@@ -14,8 +14,9 @@ struct ExportConfig {
   std::string path;
   std::string name;
   bool readonly = false;
-  bool devices = false;  // device nodes may be opened
-  bool sockets = true;   // unix sockets may be connected to
+  bool devices = false;      // device nodes may be opened
+  bool sockets = true;       // unix sockets may be connected to
+  bool allow_mount = false;  // clients may mount on this machine
 };
 
 struct Limits {
@@ -50,7 +51,7 @@ struct Config {
 
 // Reads a TOML file over what @config holds. @error is one line that names file, line and key.
 Status load_config(const std::string& path, Config& config, std::string& error);
-// PATH[,ro][,rw][,dev][,name=NAME]
+// PATH[,ro][,rw][,dev][,nosock][,allow-mount][,name=NAME]
 Result<ExportConfig> parse_export(const std::string& text, std::string& error);
 // Numbers that make no sense.
 Status check_config(const Config& config, std::string& error);

@@ -1,13 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0-only
-// The kernel's mount interface: filesystem contexts, and what they say.
+// Mounts of qtfs on this machine, by the kernel's mount interface.
 #pragma once
 
-#include <cstdint>
 #include <string>
-#include <vector>
 
-#include "lib/unique_fd.hh"
-#include "mount/options.hh"
+#include "lib/mount_options.hh"
 
 namespace qtfs::mount {
 
@@ -25,8 +22,5 @@ struct Plan {
 // Both throw a Failure with the kernel's own words.
 void make_mount(const Plan& plan);
 void change_mount(const Plan& plan);
-
-// Of a message as a context gives it, "e qtfs: text", what the user has to read.
-std::string message_text(const std::string& message);
 
 }  // namespace qtfs::mount

@@ -9,8 +9,8 @@
 #include <cerrno>
 #include <cstring>
 
+#include "lib/mount_failure.hh"
 #include "lib/unique_fd.hh"
-#include "mount/failure.hh"
 
 namespace qtfs::mount {
 

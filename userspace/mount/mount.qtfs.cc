@@ -15,11 +15,12 @@
 #include <string_view>
 #include <vector>
 
+#include "lib/mount_failure.hh"
+#include "lib/mount_options.hh"
 #include "lib/unique_fd.hh"
-#include "mount/failure.hh"
 #include "mount/kernel.hh"
 #include "mount/key.hh"
-#include "mount/options.hh"
+#include "mount/remote.hh"
 #include "mount/resolve.hh"
 #include "mount/source.hh"
 
@@ -30,8 +31,11 @@ using qtfs::mount::Plan;
 
 constexpr char usage[] =
     "Usage: mount.qtfs SOURCE DIRECTORY [-fnsv] [-N NAMESPACE] [-o OPTIONS] [-t TYPE]\n"
+    "       mount.qtfs SOURCE DIRECTORY -o remote,fstype=TYPE[,OPTIONS]\n"
+    "       mount.qtfs -u DIRECTORY\n"
     "\n"
-    "Mounts a directory of a qtfs server; usually called by mount(8).\n"
+    "Mounts a directory of a qtfs server; usually called by mount(8). With -o remote: mounts\n"
+    "SOURCE, which is the server's, on the server, on a directory that is mounted here.\n"
     "\n"
     "SOURCE is one of\n"
     "  /PATH                 of the server that the option server= or the module names\n"
@@ -48,6 +52,7 @@ constexpr char usage[] =
     "  -N NAMESPACE          mount in this mount namespace (a file, or a process id)\n"
     "  -o OPTIONS            see qtfs(5) and mount(8)\n"
     "  -t TYPE               accepted and ignored\n"
+    "  -u                    unmount on the server what -o remote mounted there\n"
     "  -h, --help            this text\n"
     "  -V, --version         the version\n";
 
@@ -57,6 +62,7 @@ struct Arguments {
   std::string mount_namespace;
   bool fake = false;
   bool sloppy = false;
+  bool unmount = false;
   bool verbose = false;
 };
 
@@ -65,7 +71,7 @@ Arguments parse_arguments(int argc, char** argv) {
   Arguments out;
   int flag = 0;
   // Keeps the order of what is no option: getopt's "-".
-  while ((flag = getopt(argc, argv, "-fnsvN:o:t:")) != -1) {
+  while ((flag = getopt(argc, argv, "-fnsuvN:o:t:")) != -1) {
     switch (flag) {
       case 1:
         out.positional.emplace_back(optarg);
@@ -75,6 +81,9 @@ Arguments parse_arguments(int argc, char** argv) {
         break;
       case 's':
         out.sloppy = true;
+        break;
+      case 'u':
+        out.unmount = true;
         break;
       case 'v':
         out.verbose = true;
@@ -94,9 +103,10 @@ Arguments parse_arguments(int argc, char** argv) {
   }
   for (; optind < argc; optind++)
     out.positional.emplace_back(argv[optind]);
-  if (out.positional.size() != 2)
+  if (out.positional.size() != (out.unmount ? 1 : 2))
     throw Failure(qtfs::mount::exit_usage,
-                  "a source and a directory are needed; see mount.qtfs --help");
+                  out.unmount ? "-u: a directory is needed; see mount.qtfs --help"
+                              : "a source and a directory are needed; see mount.qtfs --help");
   return out;
 }
 
@@ -167,7 +177,20 @@ void mount_first(Plan& plan, const std::vector<std::string>& candidates) {
   }
 }
 
+void run_remote(const Arguments& arguments, const qtfs::mount::Remote& remote) {
+  check_target(arguments.positional[1]);
+  if (!arguments.fake)
+    qtfs::mount::mount_remote(arguments.positional[0], arguments.positional[1], remote);
+}
+
 void run(const Arguments& arguments) {
+  if (!arguments.mount_namespace.empty())
+    enter_namespace(arguments.mount_namespace);
+  if (arguments.unmount)
+    return qtfs::mount::unmount_remote(arguments.positional[0]);
+  if (const auto remote = qtfs::mount::parse_remote(arguments.options))
+    return run_remote(arguments, *remote);
+
   Plan plan{.source = arguments.positional[0],
             .target = arguments.positional[1],
             .address = {},
@@ -175,9 +198,6 @@ void run(const Arguments& arguments) {
             .key = {},
             .sloppy = arguments.sloppy,
             .verbose = arguments.verbose};
-  if (!arguments.mount_namespace.empty())
-    enter_namespace(arguments.mount_namespace);
-
   if (plan.options.remount) {
     if (!arguments.fake)
       qtfs::mount::change_mount(plan);

@@ -8,7 +8,7 @@
 #include <array>
 #include <memory>
 
-#include "mount/failure.hh"
+#include "lib/mount_failure.hh"
 
 namespace qtfs::mount {
 

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 #include "mount/source.hh"
 
-#include "mount/failure.hh"
+#include "lib/mount_failure.hh"
 
 namespace qtfs::mount {
 

@@ -52,6 +52,9 @@ Status op_removexattr(Call& call);
 Status op_lock(Call& call);
 Status op_unlock(Call& call);
 Status op_getlock(Call& call);
+// of the machine
+Status op_mount(Call& call);
+Status op_umount(Call& call);
 // of the session
 Status op_attach(Call& call);
 Status op_cred(Call& call);

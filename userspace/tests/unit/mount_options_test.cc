@@ -3,8 +3,9 @@
 #include <gtest/gtest.h>
 #include <linux/mount.h>
 
-#include "mount/failure.hh"
-#include "mount/options.hh"
+#include "lib/mount_failure.hh"
+#include "lib/mount_options.hh"
+#include "mount/remote.hh"
 
 namespace qtfs::mount {
 namespace {
@@ -71,6 +72,25 @@ TEST(ParseOptions, RemountTakesBackWhatIsNotNamed) {
             uint64_t{MOUNT_ATTR_RDONLY | MOUNT_ATTR_NOSUID | MOUNT_ATTR_NOEXEC |
                      MOUNT_ATTR_NODIRATIME | MOUNT_ATTR_NOSYMFOLLOW | MOUNT_ATTR__ATIME});
   EXPECT_EQ(parse_options("remount,ro").attributes_clear & MOUNT_ATTR__ATIME, 0u);
+}
+
+TEST(ParseOptions, OfAnotherFilesystemMayHaveTheHelpersNames) {
+  const auto options = parse_options(
+      "ro,server=a,trans=rdma,remount,addr=10.0.0.1,user=bob,nofail,x-systemd.y=z", For::any);
+  EXPECT_EQ(shown(options.filesystem),
+            "[ro][server=a][trans=rdma][remount][addr=10.0.0.1][user=bob]");
+  EXPECT_EQ(options.attributes, uint64_t{MOUNT_ATTR_RDONLY});
+}
+
+TEST(ParseRemote, WhatIsForTheServerStaysAsItWasWritten) {
+  const auto remote = parse_remote("rw,remote,fstype=tmpfs,size=1g,context=\"a,b\",nosuid");
+  ASSERT_TRUE(remote.has_value());
+  EXPECT_EQ(remote->type, "tmpfs");
+  EXPECT_EQ(remote->options, "rw,size=1g,context=\"a,b\",nosuid");
+  EXPECT_FALSE(parse_remote("rw,fstype=tmpfs").has_value());
+  EXPECT_THROW(parse_remote("remote"), Failure);
+  EXPECT_THROW(parse_remote("remote,fstype="), Failure);
+  EXPECT_THROW(parse_remote("remount,remote,fstype=tmpfs"), Failure);
 }
 
 }  // namespace

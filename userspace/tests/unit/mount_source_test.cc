@@ -6,7 +6,7 @@
 #include <cstdlib>
 #include <fstream>
 
-#include "mount/failure.hh"
+#include "lib/mount_failure.hh"
 #include "mount/key.hh"
 #include "mount/resolve.hh"
 #include "mount/source.hh"

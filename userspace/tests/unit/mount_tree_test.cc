@@ -56,8 +56,8 @@ class Mounted : public Program {
     dir_.write(name + "/file", text);
     return true;
   }
-  void serve(const std::string& directory) {
-    pid_ = spawn({"64", "2", "--listen", "127.0.0.1:0", "--export", directory});
+  void serve(const std::string& directory, const std::string& options = "") {
+    pid_ = spawn({"64", "2", "--listen", "127.0.0.1:0", "--export", directory + options});
     const std::string_view word = "(port ";
     std::string text;
     size_t at = text.npos;
@@ -254,6 +254,105 @@ TEST_F(Mounted, FlagsAreFollowed) {
       [&] { return client_.mkdir(id_of(*dir), "n" + std::to_string(number++)).err() == EROFS; }));
   ASSERT_EQ(0, mount(nullptr, path("a").c_str(), nullptr, MS_REMOUNT | MS_BIND, ""));
   EXPECT_TRUE(soon([&] { return client_.mkdir(id_of(*dir), "after").err() == 0; }));
+}
+
+// A mount as a client asks for it: the error, and what was said.
+struct Said {
+  int err = 0;
+  std::string text;
+};
+
+class Remote : public Mounted {
+ protected:
+  Said ask(uint16_t op, uint64_t node, const std::string& payload) {
+    qtfs_wire_mount body{};
+    body.node = htole64(node);
+    const auto answer = client_.call(op, bytes_of(body), bytes_of(std::string_view(payload)));
+    if (!answer || answer->err())
+      return {answer ? answer->err() : answer.err(), "status"};
+    return {
+        qtfs_errno_from_wire(le32toh(answer->as<qtfs_wire_mount_rep>().error)),
+        std::string(reinterpret_cast<const char*>(answer->payload.data()), answer->payload.size())};
+  }
+  Said mount_there(const std::string& name, const std::string& type, const std::string& options) {
+    const auto dir = client_.walk(root_, name);
+    return dir ? ask(QTFS_OP_MOUNT, id_of(*dir), type + '\0' + "none" + '\0' + options + '\0')
+               : Said{dir.err(), "walk"};
+  }
+  Said unmount_there(const std::string& name) {
+    const auto dir = client_.walk(root_, name);
+    return dir ? ask(QTFS_OP_UMOUNT, id_of(*dir), "") : Said{dir.err(), "walk"};
+  }
+  bool on_machine(const std::string& name) const {
+    std::ifstream in("/proc/self/mountinfo");
+    const auto mounts = parse_mountinfo(std::string(std::istreambuf_iterator<char>(in), {}));
+    return std::any_of(mounts.begin(), mounts.end(),
+                       [&](const auto& mount) { return mount.point == path(name); });
+  }
+};
+
+TEST_F(Remote, MountsAreTheMachinesAndGoAgain) {
+  serve(dir_.path(), ",allow-mount");
+  const Said made = mount_there("b", "tmpfs", "size=64k,mode=711,nosuid");
+  ASSERT_EQ(0, made.err) << made.text;
+  EXPECT_TRUE(on_machine("b"));
+  dir_.write("b/file", "there");
+  EXPECT_EQ("there", text_of("b/file"));  // at once
+  struct stat st {};
+  ASSERT_EQ(0, stat(path("b").c_str(), &st));
+  EXPECT_EQ(0711u, st.st_mode & 0777);
+  const Said gone = unmount_there("b");
+  EXPECT_EQ(0, gone.err) << gone.text;
+  EXPECT_FALSE(on_machine("b"));
+  EXPECT_EQ(ENOENT, client_.walk(root_, "b/file").err());
+}
+
+TEST_F(Remote, IsRefusedUnlessTheExportAndTheCallerMay) {
+  serve(dir_.path());
+  const Said refused = mount_there("b", "tmpfs", "");
+  EXPECT_EQ(EPERM, refused.err);
+  EXPECT_NE(refused.text.npos, refused.text.find("allow-mount")) << refused.text;
+  EXPECT_FALSE(on_machine("b"));
+}
+
+TEST_F(Remote, TheCallerNeedsTheCapability) {
+  serve(dir_.path(), ",allow-mount");
+  ASSERT_EQ(0, client_.add_cred({.id = 2, .caps = ~(uint64_t{1} << QTFS_CAP_SYS_ADMIN)}).err());
+  client_.cred = 2;
+  EXPECT_EQ(EPERM, mount_there("b", "tmpfs", "").err);
+  EXPECT_FALSE(on_machine("b"));
+}
+
+TEST_F(Remote, OnlyOnesOwnIsUnmounted) {
+  serve(dir_.path(), ",allow-mount");
+  EXPECT_EQ(EPERM, unmount_there("a").err);
+  EXPECT_TRUE(on_machine("a"));
+  ASSERT_EQ(0, mount_there("b", "tmpfs", "").err);
+  ASSERT_TRUE(mount_on("b", "somebody else's"));
+  EXPECT_TRUE(soon([&] { return text_of("b/file") == "somebody else's"; }));
+  EXPECT_EQ(EPERM, unmount_there("b").err);
+  EXPECT_EQ("somebody else's", text_of("b/file"));
+  ASSERT_EQ(0, umount2(path("b").c_str(), 0));
+  EXPECT_TRUE(soon([&] { return unmount_there("b").err == 0; }));
+}
+
+TEST_F(Remote, TheKernelsWordsCome) {
+  serve(dir_.path(), ",allow-mount");
+  const Said wrong = mount_there("b", "tmpfs", "nonsense=1");
+  EXPECT_EQ(EINVAL, wrong.err);
+  EXPECT_NE(wrong.text.npos, wrong.text.find("nonsense")) << wrong.text;
+  EXPECT_EQ(ENODEV, mount_there("b", "nosuchfs", "").err);
+  EXPECT_EQ(EINVAL, mount_there("b", "tmpfs", "a=\"b").err);
+  EXPECT_FALSE(on_machine("b"));
+}
+
+TEST_F(Remote, WhatIsNoRequestEndsTheConnection) {
+  serve(dir_.path(), ",allow-mount");
+  const auto dir = client_.walk(root_, "b");
+  ASSERT_EQ(0, dir.err());
+  const Said bad = ask(QTFS_OP_MOUNT, id_of(*dir), std::string("tmpfs\0none", 10));
+  EXPECT_EQ(EPROTO, bad.err) << bad.text;
+  EXPECT_FALSE(on_machine("b"));
 }
 
 TEST_F(Mounted, AnExportFollowsItsPath) {

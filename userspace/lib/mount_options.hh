@@ -29,7 +29,10 @@ struct Options {
 // Splits at commas; a value between double quotes may hold commas, the quotes go.
 std::vector<Option> split_options(std::string_view text);
 
+// Whose options they are: those of any filesystem may be named as the helper's own.
+enum class For : unsigned char { qtfs, any };
+
 // Sorts them out; later options override earlier ones. Throws a Failure.
-Options parse_options(std::string_view text);
+Options parse_options(std::string_view text, For whom = For::qtfs);
 
 }  // namespace qtfs::mount

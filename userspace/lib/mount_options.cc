@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: GPL-2.0-only
-#include "mount/options.hh"
+#include "lib/mount_options.hh"
 
 #include <linux/mount.h>
 
 #include <algorithm>
 #include <array>
 
-#include "mount/failure.hh"
+#include "lib/mount_failure.hh"
 
 namespace qtfs::mount {
 
@@ -67,6 +67,15 @@ constexpr std::array<std::string_view, 22> ignored = {
     "addr",    "defaults", "auto",   "noauto",  "user",    "nouser",    "users",  "nousers",
     "owner",   "noowner",  "group",  "nogroup", "_netdev", "_rnetdev",  "nofail", "comment",
     "uhelper", "helper",   "silent", "loud",    "nomand",  "pamconsole"};
+
+// For mount(8) and systemd alone, whatever the filesystem.
+constexpr std::array<std::string_view, 6> nobodys = {"defaults", "auto",     "noauto",
+                                                     "_netdev",  "_rnetdev", "nofail"};
+
+bool is_nobodys(const Option& option) {
+  return option.key.starts_with("x-") || option.key.starts_with("X-") ||
+         (!option.value && std::ranges::find(nobodys, option.key) != nobodys.end());
+}
 
 bool is_ignored(std::string_view key) {
   return key.starts_with("x-") || key.starts_with("X-") ||
@@ -129,20 +138,26 @@ std::vector<Option> split_options(std::string_view text) {
   return out;
 }
 
-Options parse_options(std::string_view text) {
+Options parse_options(std::string_view text, For whom) {
   Options options;
   for (auto& option : split_options(text)) {
     if (option.key.empty())
       throw Failure(exit_usage, "options: nothing before \"=" + option.value.value_or("") + "\"");
-    if (option.key == "remount") {
+    if (whom == For::qtfs && option.key == "remount") {
       options.remount = true;
       continue;
     }
-    if (take_own(options, option))
+    if (whom == For::qtfs && take_own(options, option))
       continue;
+    // Of another filesystem "user=" may mean something.
+    if (whom == For::any && (option.value || is_nobodys(option))) {
+      if (!is_nobodys(option))
+        options.filesystem.push_back(std::move(option));
+      continue;
+    }
     const bool attribute = take_attribute(options, option);
     const bool flag = std::ranges::find(superblock_flags, option.key) != superblock_flags.end();
-    if (flag || !(attribute || is_ignored(option.key)))
+    if (flag || !(attribute || (whom == For::qtfs && is_ignored(option.key))))
       options.filesystem.push_back(std::move(option));
   }
   if (options.remount)
