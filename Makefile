@@ -35,6 +35,7 @@ help:
 	@echo 'demo        two virtual machines show what it does'
 	@echo 'shell       a prompt on the client of two such machines'
 	@echo 'check       every test; GROUPS="dir file" for some of them'
+	@echo 'check-external  public suites: PJDFSTEST=<dir> XFSTESTS=<dir>'
 	@echo 'bench       measurements against local files, NFS and a bare server'
 	@echo 'lint        what can be found without running anything'
 	@echo 'install     DKMS source, programs, manual pages (DESTDIR, PREFIX)'
@@ -72,6 +73,12 @@ shell: packages
 
 check: packages
 	@selftests/check $(GROUPS)
+
+# Public suites, from where they were built: PJDFSTEST=<dir> XFSTESTS=<dir>
+check-external: packages
+	@$(if $(PJDFSTEST)$(XFSTESTS),true,echo 'which suite? PJDFSTEST=<dir> or XFSTESTS=<dir>'; false)
+	@$(if $(PJDFSTEST),selftests/external/check pjdfstest=$(PJDFSTEST) ext4$(comma)tmpfs$(comma)xfs,true)
+	@$(if $(XFSTESTS),selftests/external/check xfstests=$(XFSTESTS) -g quick,true)
 
 lint: packages
 	@selftests/check --lint
@@ -133,10 +140,11 @@ endif
 clean:
 	rm -rf build
 
+comma := ,
 define newline
 
 
 endef
 
-.PHONY: all help modules userspace demo shell check lint bench packages clean
+.PHONY: all help modules userspace demo shell check check-external lint bench packages clean
 .PHONY: install install-modules install-programs install-documents uninstall
