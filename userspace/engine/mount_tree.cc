@@ -16,6 +16,7 @@
 #include <chrono>
 #include <future>
 #include <optional>
+#include <set>
 
 #include "engine/mounts.hh"
 #include "engine/node.hh"
@@ -131,6 +132,12 @@ Result<std::unique_ptr<MountTree>> MountTree::enter() {
   Status status = check(::mount(nullptr, "/", nullptr, MS_REC | MS_PRIVATE, nullptr));
   if (status)
     status = tree->adopt();
+  // Before anybody is served: what the kernel's copies were not kept of is there as well.
+  const UniqueFd here(::open(".", O_PATH | O_DIRECTORY | O_CLOEXEC));
+  if (status)
+    status = tree->take_over();
+  if (status && here)
+    status = check(fchdir(here.get()));
   if (status)
     return tree;
   if (setns(tree->machine_ns_.get(), CLONE_NEWNS) < 0 || fchdir(tree->machine_root_.get()) < 0 ||
@@ -263,7 +270,7 @@ Status MountTree::come_back() {
 }
 
 void MountTree::tell(const Change& change) {
-  if (!over_ && !(change.gone.empty() && change.come.empty()))
+  if (changed_ && !over_ && !(change.gone.empty() && change.come.empty()))
     changed_(change);
 }
 
@@ -272,11 +279,22 @@ std::vector<uint64_t> MountTree::drop_ended(const std::map<uint64_t, const Mount
   std::vector<uint64_t> gone;
   if (fchdir(own_fds_.get()) < 0)
     return gone;
-  for (auto next = copies_.begin(); next != copies_.end();) {
-    const auto copy = next++;
-    const auto found = wanted.find(copy->first);
-    if (found != wanted.end() && same(*found->second, copy->second.machines))
-      continue;
+  std::vector<const Copy*> ended;
+  for (const auto& [id, copy] : copies_) {
+    const auto found = wanted.find(id);
+    if (found == wanted.end() || !same(*found->second, copy.machines))
+      ended.push_back(&copy);
+  }
+  // What has been mounted on one goes with it, and is made anew if the machine still has it: what
+  // lay below it may have come to light before it was known to be gone.
+  std::set<uint64_t> lost;
+  for (const auto& [id, copy] : copies_)
+    for (const Copy* one : ended)
+      if (one == &copy ||
+          (copy.order > one->order && is_at_or_below(copy.machines.point, {one->machines.point})))
+        lost.insert(id);
+  for (const uint64_t id : lost) {
+    const auto copy = copies_.find(id);
     umount2(std::to_string(copy->second.root.get()).c_str(), MNT_DETACH);
     gone.push_back(copy->second.number);
     copies_.erase(copy);
@@ -321,7 +339,7 @@ Status MountTree::mount(const MountInfo& machines) {
 
 void MountTree::keep(const MountInfo& machines, UniqueFd root) {
   const uint64_t number = mount_number(root.get());
-  copies_.emplace(machines.id, Copy{machines, std::move(root), number});
+  copies_.emplace(machines.id, Copy{machines, std::move(root), number, next_order_++});
 }
 
 void MountTree::set_flags(const Copy& copy, const MountInfo& machines) {

@@ -25,7 +25,8 @@ namespace qtfs {
 
 class MountTree {
  public:
-  // Gives the calling thread, and those it creates from now on, a table of their own. EPERM where
+  // Gives the calling thread, and those it creates from now on, a table of their own, before there
+  // are others. EPERM where
   // that is forbidden, EINVAL where / is not a mount: nothing has changed then.
   static Result<std::unique_ptr<MountTree>> enter();
   // Ends following, unless it hangs in somebody's filesystem: false, and the object has to stay.
@@ -55,6 +56,7 @@ class MountTree {
     MountInfo machines;
     UniqueFd root;        // O_PATH; a stand-in has one as well
     uint64_t number = 0;  // as NodeKey has it; 0 when it is not to be had
+    uint64_t order = 0;   // of two the one that was mounted later has more
   };
 
   MountTree() = default;
@@ -78,7 +80,8 @@ class MountTree {
   UniqueFd own_root_;
   UniqueFd own_fds_;                 // /proc/self/fd
   std::map<uint64_t, Copy> copies_;  // by the machine's numbers; not of what is hidden there
-  bool again_ = false;               // something could not be mounted
+  uint64_t next_order_ = 0;
+  bool again_ = false;  // something could not be mounted
   Changed changed_;
   UniqueFd wake_;     // to be stopped, or for settle()
   std::mutex mutex_;  // protects the next two
