@@ -92,7 +92,7 @@ def programs():
             if not os.path.exists(f"{tree}/build.ninja"):
                 run("the programs", "cmake", "--preset", "release", "-S", f"{REPO}/userspace")
             run("the programs", "cmake", "--build", tree, "--target", "engine", "qtfs-agent", "qtinfo",
-                "mount.qtfs")
+                "mount.qtfs", "random_ops")
     return tree
 
 
