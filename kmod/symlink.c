@@ -5,6 +5,7 @@
  * symlinks=relative it is rewritten to "../" form from the link's depth below
  * the mount.
  */
+#include <linux/magic.h>
 #include <linux/namei.h>
 #include <linux/slab.h>
 
@@ -70,11 +71,11 @@ static char *link_rewrite(struct dentry *dentry, const char *target)
 	char *buf;
 
 	if (!below)
-		return kstrdup(target, GFP_KERNEL);
+		return kstrdup(target, GFP_KERNEL) ?: ERR_PTR(-ENOMEM);
 	depth = link_depth(dentry);
 	buf = kmalloc(3 * depth + strlen(below) + 2, GFP_KERNEL);
 	if (!buf)
-		return NULL;
+		return ERR_PTR(-ENOMEM);
 	for (i = 0; i < depth; i++)
 		memcpy(buf + 3 * i, "../", 3);
 	strcpy(buf + 3 * depth, *below || depth ? below : ".");
@@ -115,23 +116,50 @@ static const char *link_target(struct dentry *dentry, struct inode *inode,
 	return target;
 }
 
+/*
+ * What stands for the caller's own process. Only what procfs has: the server
+ * must not lead anybody anywhere else outside the mount. ENOENT where this
+ * machine, or the caller's root, has no such filesystem. Links are not
+ * followed: they may lead here again.
+ */
+static char *link_local(const char *target)
+{
+	struct path proc;
+	bool found;
+	int err;
+
+	if (strcmp(target, "/proc/self") && strcmp(target, "/proc/thread-self"))
+		return ERR_PTR(-EPROTO);
+	err = kern_path("/proc", LOOKUP_DIRECTORY | LOOKUP_NO_SYMLINKS, &proc);
+	if (err)
+		return ERR_PTR(err);
+	found = proc.dentry->d_sb->s_magic == PROC_SUPER_MAGIC;
+	path_put(&proc);
+	if (!found)
+		return ERR_PTR(-ENOENT);
+	return kstrdup(target, GFP_KERNEL) ?: ERR_PTR(-ENOMEM);
+}
+
 static const char *qtfs_get_link(struct dentry *dentry, struct inode *inode,
 				 struct delayed_call *done)
 {
 	const char *target = link_target(dentry, inode, done);
 	char *rewritten;
+	bool local;
 
-	if (IS_ERR(target) || target[0] != '/' ||
-	    !link_is_relative_mount(inode->i_sb))
+	if (IS_ERR(target) || target[0] != '/')
+		return target;
+	local = READ_ONCE(qtfs_i(inode)->flags) & QTFS_ATTR_LOCAL;
+	if (!local && !link_is_relative_mount(inode->i_sb))
 		return target;
 	if (!dentry)
 		return ERR_PTR(-ECHILD);
 
-	rewritten = link_rewrite(dentry, target);
+	rewritten = local ? link_local(target) : link_rewrite(dentry, target);
 	do_delayed_call(done);
 	clear_delayed_call(done);
-	if (!rewritten)
-		return ERR_PTR(-ENOMEM);
+	if (IS_ERR(rewritten))
+		return rewritten;
 	set_delayed_call(done, kfree_link, rewritten);
 	return rewritten;
 }

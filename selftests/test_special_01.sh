@@ -41,8 +41,19 @@ on_host "kill $short"
 wait_until 10 test ! -e "$MNT/proc/$short" || fail "still listed"
 expect_status 1 cat "$MNT/proc/$short/comm"
 
-begin "/proc/self and /proc/thread-self lead to no process of ours"
-expect_status 1 grep -qs "^Name:	grep" "$MNT/proc/self/status"
+begin "/proc/self is who asks, here; net and mounts are the server's"
+expect_output /proc/self readlink "$MNT/proc/self"
+expect_output "Name:	grep" grep "^Name:" "$MNT/proc/self/status"
+expect_output "Name:	grep" grep "^Name:" "$MNT/proc/thread-self/status"
+expect_same <(on_host cat /proc/1/net/route) "$MNT/proc/net/route"
+expect_same <(on_host cat /proc/1/mounts) "$MNT/proc/mounts"
+expect_status 1 chroot "$MNT" "$(command -v cat)" /proc/self/comm
+
+begin "the machine's memory is nobody's to read"
+for name in kcore kpagecount kpageflags; do
+	[ ! -e "$MNT/proc/$name" ] || expect_fail EACCES head -c 1 "$MNT/proc/$name"
+done
+expect_ok ls -l "$MNT/proc/kcore"
 
 begin "a sysctl written here is set there"
 old=$(on_host cat /proc/sys/vm/swappiness)

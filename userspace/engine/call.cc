@@ -48,7 +48,7 @@ Result<Ref<Node>> Call::node(uint64_t wire_id) const {
   Ref<Node> found = session->nodes.find(id);
   if (!found)
     return Status::error(ESTALE);
-  if (found->guard == Guard::guarded) {
+  if (found->traits.guard == Guard::guarded) {
     const Ref<const Cred> caller = session->creds.find(cred_id);
     if (!caller || !(caller->caps & uint64_t{1} << CAP_SYS_PTRACE))
       return Status::error(EACCES);

@@ -72,11 +72,26 @@ enum class Guard : uint8_t {
   none,
   own_process,  // the directory of one of the engine's threads
   guarded,      // something in it that only callers with CAP_SYS_PTRACE may use
+  denied,       // nobody opens it
+};
+
+// Links of procfs lead to who asks, which would be the engine.
+enum class AskerLink : uint8_t {
+  none,
+  process,  // self, thread-self: the client's own are meant
+  machine,  // net, mounts, by way of self: init's are the machine's
 };
 
 struct Traits {
   bool synthetic = false;
+  AskerLink asker = AskerLink::none;
   Guard guard = Guard::none;
+
+  // QTFS_ATTR_* that say so.
+  uint32_t flags() const {
+    return (synthetic ? QTFS_ATTR_SYNTHETIC : 0) |
+           (asker == AskerLink::process ? QTFS_ATTR_LOCAL : 0);
+  }
 };
 
 // What to ask statx for to get a mount's number as NodeKey has it.
@@ -95,14 +110,13 @@ Result<struct statx> stat_name(int dir, const char* name);
 
 class Node : public RefCounted {
  public:
-  Node(uint64_t id_, const NodeKey& key_, const Domain& domain_, const Traits& traits)
-      : id(id_), key(key_), domain(domain_), synthetic(traits.synthetic), guard(traits.guard) {}
+  Node(uint64_t id_, const NodeKey& key_, const Domain& domain_, const Traits& traits_)
+      : id(id_), key(key_), domain(domain_), traits(traits_) {}
 
   const uint64_t id;
   const NodeKey key;
   const Domain& domain;
-  const bool synthetic;
-  const Guard guard;
+  const Traits traits;
 
  private:
   friend class NodeTable;

@@ -8,6 +8,8 @@
 #include <sys/vfs.h>
 #include <unistd.h>
 
+#include <algorithm>
+
 namespace qtfs {
 
 namespace {
@@ -36,6 +38,20 @@ bool names_own_thread(int dir, std::string_view name) {
     return true;
   const std::string task = fmt::format("{}/task/{}", process, name);
   return faccessat(dir, task.c_str(), F_OK, 0) == 0;
+}
+
+AskerLink asker_link(int dir, std::string_view name) {
+  const bool process = name == "self" || name == "thread-self";
+  const bool machine = name == "net" || name == "mounts";
+  if ((!process && !machine) || !is_proc_root(dir))
+    return AskerLink::none;
+  return process ? AskerLink::process : AskerLink::machine;
+}
+
+bool names_memory(int dir, std::string_view name) {
+  constexpr std::string_view names[] = {"kcore", "kpagecgroup", "kpagecount", "kpageflags"};
+  return std::find(std::begin(names), std::end(names), name) != std::end(names) &&
+         is_proc_root(dir);
 }
 
 }  // namespace qtfs

@@ -90,7 +90,7 @@ Status op_getattr(Call& call) {
       return open.status();
     if (Status status = call.act(**open); !status)
       return status;
-    attr = fd_attr((*open)->fd.get(), (*open)->synthetic);
+    attr = fd_attr((*open)->fd.get(), (*open)->node->traits.flags());
   } else {
     const auto node = call.node(body->node);
     if (!node)
@@ -101,7 +101,7 @@ Status op_getattr(Call& call) {
     // procfs may hide a process from some.
     if (Status status = call.act(); !status)
       return status;
-    attr = fd_attr((*fd)->get(), (*node)->synthetic);
+    attr = fd_attr((*fd)->get(), (*node)->traits.flags());
   }
   if (!attr)
     return attr.status();
@@ -127,7 +127,7 @@ Status op_setattr(Call& call) {
     return status;
   if (Status status = apply(call, *body, **node, (*fd)->get()); !status)
     return status;
-  const auto attr = fd_attr((*fd)->get(), (*node)->synthetic);
+  const auto attr = fd_attr((*fd)->get(), (*node)->traits.flags());
   if (!attr)
     return attr.status();
   call.reply.put(*attr);
@@ -146,7 +146,7 @@ Status op_access(Call& call) {
     return fd.status();
   if (Status status = call.act(); !status)
     return status;
-  const auto attr = fd_attr((*fd)->get(), (*node)->synthetic);
+  const auto attr = fd_attr((*fd)->get(), (*node)->traits.flags());
   if (!attr)
     return attr.status();
   qtfs_wire_access_rep rep{};
@@ -159,11 +159,27 @@ Status op_access(Call& call) {
   return {};
 }
 
+namespace {
+
+// Where a link of procfs to who asks leads for a client. To the engine it is PID, PID/task/TID, or
+// self/NAME.
+std::string asker_target(AskerLink link, const std::string& own) {
+  const size_t slash = own.find('/');
+  if (link == AskerLink::machine)
+    return slash == own.npos ? own : "1" + own.substr(slash);
+  return slash == own.npos ? "/proc/self" : "/proc/thread-self";
+}
+
+}  // namespace
+
 Status op_readlink(Call& call) {
   const auto body = call.take<qtfs_wire_node>();
   if (!body || !call.body.done())
     return Status::malformed();
-  const auto fd = call.fd_of(body->node);
+  const auto node = call.node(body->node);
+  if (!node)
+    return node.status();
+  const auto fd = call.fd_of(*node);
   if (!fd)
     return fd.status();
   // Magic links ask who wants to know.
@@ -172,12 +188,15 @@ Status op_readlink(Call& call) {
   auto payload = call.take_payload_buffer(QTFS_PATH_MAX + 1);
   if (!payload)
     return payload.status();
-  const ssize_t len =
-      readlinkat((*fd)->get(), "", reinterpret_cast<char*>(payload->data()), QTFS_PATH_MAX + 1);
+  char* const to = reinterpret_cast<char*>(payload->data());
+  ssize_t len = readlinkat((*fd)->get(), "", to, QTFS_PATH_MAX + 1);
   if (len < 0)
     return Status::error(errno == ENOENT ? EINVAL : errno);
   if (len > static_cast<ssize_t>(QTFS_PATH_MAX))
     return Status::error(ENAMETOOLONG);
+  if (const AskerLink link = (*node)->traits.asker; link != AskerLink::none)
+    len = static_cast<ssize_t>(
+        asker_target(link, std::string(to, static_cast<size_t>(len))).copy(to, QTFS_PATH_MAX));
   payload->grow(static_cast<size_t>(len));
   call.reply.set_payload(std::move(*payload));
   return {};

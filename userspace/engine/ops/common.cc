@@ -31,7 +31,7 @@ Traits traits_of(const FsKind& kind, const NodeKey& key, const NodeTable::Origin
   traits.synthetic = kind.synthetic;
   if (!kind.proc || !origin.parent)
     return traits;
-  const Guard above = origin.parent->guard;
+  const Guard above = origin.parent->traits.guard;
   if (above == Guard::guarded) {
     traits.guard = Guard::guarded;
   } else if (above == Guard::own_process) {
@@ -40,6 +40,10 @@ Traits traits_of(const FsKind& kind, const NodeKey& key, const NodeTable::Origin
     traits.guard = shown ? Guard::none : Guard::guarded;
   } else if (key.type == QTFS_TYPE_DIR && names_own_thread(dir, origin.name)) {
     traits.guard = Guard::own_process;
+  } else if (key.type == QTFS_TYPE_LNK) {
+    traits.asker = asker_link(dir, origin.name);
+  } else if (names_memory(dir, origin.name)) {
+    traits.guard = Guard::denied;
   }
   return traits;
 }
@@ -52,18 +56,17 @@ Status writable(const Node& node) {
   return node.domain.readonly ? Status::error(EROFS) : Status();
 }
 
-qtfs_wire_attr node_attr(const struct statx& stx, bool synthetic) {
+qtfs_wire_attr node_attr(const struct statx& stx, uint32_t flags) {
   qtfs_wire_attr attr = attr_to_wire(stx);
-  if (synthetic)
-    attr.flags |= htole32(QTFS_ATTR_SYNTHETIC);
+  attr.flags |= htole32(flags);
   return attr;
 }
 
-Result<qtfs_wire_attr> fd_attr(int fd, bool synthetic) {
+Result<qtfs_wire_attr> fd_attr(int fd, uint32_t flags) {
   const auto stx = stat_fd(fd);
   if (!stx)
     return stx.status();
-  return node_attr(*stx, synthetic);
+  return node_attr(*stx, flags);
 }
 
 uint32_t allowed(int fd, const char* name, uint32_t mask, bool readonly) {
@@ -117,7 +120,7 @@ Result<Child> grant_entry(Call& call, const Domain& domain, UniqueFd fd,
     return granted.status();
   child.entry.node = htole64(granted->node->id);
   child.entry.stamp = htole64(granted->stamp);
-  child.entry.attr = node_attr(*stx, traits.synthetic);
+  child.entry.attr = node_attr(*stx, traits.flags());
   child.node = std::move(granted->node);
   child.fd = std::move(granted->fd);
   return child;
@@ -143,7 +146,7 @@ Result<Child> renew_entry(Call& call, const Ref<Node>& node) {
     return granted.status();
   child.entry.node = htole64(granted->node->id);
   child.entry.stamp = htole64(granted->stamp);
-  child.entry.attr = node_attr(*stx, node->synthetic);
+  child.entry.attr = node_attr(*stx, node->traits.flags());
   child.node = std::move(granted->node);
   return child;
 }

@@ -367,7 +367,7 @@ Status op_write(Call& call) {
   qtfs_wire_write_rep rep{};
   rep.count = htole32(static_cast<uint32_t>(*put));
   rep.offset = htole64(job.offset + *put);
-  if (const auto attr = fd_attr((*open)->fd.get(), false); attr) {
+  if (const auto attr = fd_attr((*open)->fd.get(), 0); attr) {
     rep.change = attr->change;
     rep.size = attr->size;
   }
@@ -449,7 +449,7 @@ Status op_fallocate(Call& call) {
   if (fallocate(fd, native, static_cast<off_t>(le64toh(body->offset)),
                 static_cast<off_t>(le64toh(body->length))) < 0)
     return Status::last();
-  const auto attr = fd_attr(fd, (*open)->synthetic);
+  const auto attr = fd_attr(fd, (*open)->node->traits.flags());
   if (!attr)
     return attr.status();
   call.reply.put(*attr);
@@ -530,7 +530,7 @@ Status op_copy(Call& call) {
   qtfs_wire_write_rep rep{};
   rep.count = htole32(static_cast<uint32_t>(std::min<uint64_t>(*done, UINT32_MAX)));
   rep.offset = htole64(le64toh(body->to) + *done);
-  if (const auto attr = fd_attr((*to)->fd.get(), false); attr) {
+  if (const auto attr = fd_attr((*to)->fd.get(), 0); attr) {
     rep.change = attr->change;
     rep.size = attr->size;
   }

@@ -76,7 +76,7 @@ Result<Target> take_target(Call& call, uint64_t wire_node, uint64_t wire_open) {
   }
   const uint32_t type = target.node->key.type;
   // A driver may take the numbers for something else.
-  if (target.node->synthetic || (type != QTFS_TYPE_REG && type != QTFS_TYPE_DIR))
+  if (target.node->traits.synthetic || (type != QTFS_TYPE_REG && type != QTFS_TYPE_DIR))
     return Status::error(ENOTTY);
   if (!wire_open) {
     const auto fd = call.fd_of(target.node);
@@ -207,7 +207,7 @@ Status op_setflags(Call& call) {
                                                 : set_extended(target->fd, body->set);
   if (!done)
     return done;
-  const auto attr = fd_attr(target->fd, false);
+  const auto attr = fd_attr(target->fd, 0);
   if (!attr)
     return attr.status();
   call.reply.put(*attr);

@@ -76,7 +76,7 @@ Status op_parent(Call& call) {
   if ((*node)->key.type != QTFS_TYPE_DIR)
     return Status::error(ENOTDIR);
   // What may be seen there depends on the way that led to it.
-  if ((*node)->synthetic)
+  if ((*node)->traits.synthetic)
     return Status::error(ESTALE);
   const auto fd = call.fd_of(*node);
   if (!fd)

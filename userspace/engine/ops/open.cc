@@ -31,6 +31,8 @@ Status may_open(const Node& node, uint32_t flags) {
   if ((flags & (QTFS_OPEN_WRITE | QTFS_OPEN_TRUNC)) && !(flags & QTFS_OPEN_CONNECT))
     if (Status status = writable(node); !status)
       return status;
+  if (node.traits.guard == Guard::denied)
+    return Status::error(EACCES);
   const bool plain = node.key.type == QTFS_TYPE_REG || node.key.type == QTFS_TYPE_DIR;
   if ((flags & QTFS_OPEN_PLAIN) && !plain)
     return Status::error(EOPNOTSUPP);
@@ -154,7 +156,7 @@ Result<Opened> open_node(Call& call, const Ref<Node>& node, uint32_t flags) {
   if (!connected)
     return connected;
   // Of what has the name; the connection has attributes of its own.
-  const auto attr = fd_attr((*fd)->get(), node->synthetic);
+  const auto attr = fd_attr((*fd)->get(), node->traits.flags());
   if (!attr)
     return attr.status();
   connected->attr = *attr;
@@ -226,7 +228,7 @@ Result<qtfs_wire_opened> grant_open(Call& call, const Ref<Node>& node, Opened ma
   open->opener = call.cred;
   open->flags = flags;
   open->type = node->key.type;
-  open->synthetic = node->synthetic;
+  open->synthetic = node->traits.synthetic;
   if (!made.socket)  // else the descriptor says nothing of the node's filesystem
     open->memory = call.context->kinds.get(open->fd.get(), node->key.dev).memory;
   open->kernel_append = made.kernel_append;
@@ -234,8 +236,8 @@ Result<qtfs_wire_opened> grant_open(Call& call, const Ref<Node>& node, Opened ma
   qtfs_wire_opened opened{};
   opened.flags = htole32(opened_flags(call, *open));
   opened.socket = htole32(open->socket);
-  const auto attr =
-      made.attr ? Result<qtfs_wire_attr>(*made.attr) : fd_attr(open->fd.get(), open->synthetic);
+  const auto attr = made.attr ? Result<qtfs_wire_attr>(*made.attr)
+                              : fd_attr(open->fd.get(), node->traits.flags());
   if (!attr)
     return attr.status();
   opened.attr = *attr;
@@ -274,7 +276,7 @@ Result<Opened> open_by_name(int dir, const std::string& name, const Node& node, 
   if (Status status = leave_nonblocking(fd.get(), native_open_flags(flags)); !status)
     return status;
   opened.fd = std::move(fd);
-  opened.attr = node_attr(*stx, node.synthetic);
+  opened.attr = node_attr(*stx, node.traits.flags());
   return opened;
 }
 
@@ -551,7 +553,7 @@ Status op_release(Call& call) {
   const auto fd = call.fd_of(node);
   if (!fd)
     return fd.status();
-  const auto attr = fd_attr((*fd)->get(), node->synthetic);
+  const auto attr = fd_attr((*fd)->get(), node->traits.flags());
   if (!attr)
     return attr.status();
   call.reply.put(*attr);

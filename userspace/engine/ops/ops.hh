@@ -88,9 +88,9 @@ Status writable(const Node& node);
 inline bool write_protected(const Domain& domain, uint32_t type) {
   return domain.readonly && type != QTFS_TYPE_SOCK;
 }
-// Attributes of a descriptor of @node, with what only the engine knows.
-qtfs_wire_attr node_attr(const struct statx& stx, bool synthetic);
-Result<qtfs_wire_attr> fd_attr(int fd, bool synthetic);
+// Attributes of a descriptor, with what only the engine knows: Traits::flags() of its node.
+qtfs_wire_attr node_attr(const struct statx& stx, uint32_t flags);
+Result<qtfs_wire_attr> fd_attr(int fd, uint32_t flags);
 // What the current credential may do with @fd; QTFS_MAY_*, a subset of @mask.
 uint32_t allowed(int fd, const char* name, uint32_t mask, bool readonly);
 

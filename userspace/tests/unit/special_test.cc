@@ -55,6 +55,45 @@ TEST_F(Synthetic, ReadsKeepTheirBoundaries) {
   }
 }
 
+TEST_F(Synthetic, LinksToWhoAsksAreNotTheEngines) {
+  const struct {
+    std::string name;
+    std::string target;
+    bool local;
+  } links[] = {{"self", "/proc/self", true},
+               {"thread-self", "/proc/thread-self", true},
+               {"net", "1/net", false},
+               {"mounts", "1/mounts", false}};
+  for (const auto& link : links) {
+    const auto entry = client_.walk(slash_, "proc/" + link.name);
+    ASSERT_EQ(0, entry.err()) << link.name;
+    EXPECT_EQ(link.local, (le32toh(entry->attr.flags) & QTFS_ATTR_LOCAL) != 0) << link.name;
+    const auto attr = client_.getattr(id_of(*entry));
+    ASSERT_EQ(0, attr.err());
+    EXPECT_EQ(le32toh(entry->attr.flags), le32toh(attr->flags)) << link.name;
+    const auto target = client_.readlink(id_of(*entry));
+    ASSERT_EQ(0, target.err());
+    EXPECT_EQ(link.target, *target);
+  }
+  // Of those names elsewhere nothing is special.
+  ASSERT_EQ(0, symlink("somewhere", dir_.path("self").c_str()));
+  const auto entry = client_.walk(slash_, dir_.path("self").substr(1));
+  ASSERT_EQ(0, entry.err());
+  EXPECT_FALSE(le32toh(entry->attr.flags) & QTFS_ATTR_LOCAL);
+  EXPECT_EQ("somewhere", *client_.readlink(id_of(*entry)));
+}
+
+TEST_F(Synthetic, TheMachinesMemoryIsNotOpened) {
+  for (const char* name : {"kcore", "kpagecount", "kpageflags", "kpagecgroup"}) {
+    const auto entry = client_.walk(slash_, std::string("proc/") + name);
+    if (entry.err() == ENOENT)
+      continue;
+    ASSERT_EQ(0, entry.err());
+    EXPECT_EQ(EACCES, client_.open(id_of(*entry), QTFS_OPEN_READ).err()) << name;
+    EXPECT_EQ(0, client_.getattr(id_of(*entry)).err());
+  }
+}
+
 TEST_F(Synthetic, SysctlsAreWritten) {
   const auto entry = client_.walk(slash_, "proc/sys/vm/swappiness");
   ASSERT_EQ(0, entry.err());
