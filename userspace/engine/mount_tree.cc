@@ -16,7 +16,6 @@
 #include <chrono>
 #include <future>
 #include <optional>
-#include <set>
 
 #include "engine/mounts.hh"
 #include "engine/node.hh"
@@ -127,7 +126,8 @@ Result<std::unique_ptr<MountTree>> MountTree::enter() {
   if (!tree->machine_ns_ || !tree->machine_root_ || !tree->machine_table_ || !tree->own_fds_ ||
       !tree->wake_)
     return Status::last();
-  if (unshare(CLONE_NEWNS) < 0)
+  const UniqueFd before(::open(".", O_PATH | O_DIRECTORY | O_CLOEXEC));
+  if (!before || unshare(CLONE_NEWNS) < 0)
     return Status::last();
   Status status = check(::mount(nullptr, "/", nullptr, MS_REC | MS_PRIVATE, nullptr));
   if (status)
@@ -136,13 +136,16 @@ Result<std::unique_ptr<MountTree>> MountTree::enter() {
   const UniqueFd here(::open(".", O_PATH | O_DIRECTORY | O_CLOEXEC));
   if (status)
     status = tree->take_over();
-  if (status && here)
+  if (status)
     status = check(fchdir(here.get()));
   if (status)
     return tree;
+  // A table that nobody follows must not be served.
   if (setns(tree->machine_ns_.get(), CLONE_NEWNS) < 0 || fchdir(tree->machine_root_.get()) < 0 ||
-      chroot(".") < 0)
-    return Status::last();
+      chroot(".") < 0 || fchdir(before.get()) < 0) {
+    log::error("cannot go back to this machine's mounts: {}", std::strerror(errno));
+    std::_Exit(EXIT_FAILURE);
+  }
   return status;
 }
 
@@ -287,13 +290,14 @@ std::vector<uint64_t> MountTree::drop_ended(const std::map<uint64_t, const Mount
   }
   // What has been mounted on one goes with it, and is made anew if the machine still has it: what
   // lay below it may have come to light before it was known to be gone.
-  std::set<uint64_t> lost;
+  std::map<uint64_t, uint64_t, std::greater<>> lost;  // by order
   for (const auto& [id, copy] : copies_)
     for (const Copy* one : ended)
       if (one == &copy ||
           (copy.order > one->order && is_at_or_below(copy.machines.point, {one->machines.point})))
-        lost.insert(id);
-  for (const uint64_t id : lost) {
+        lost.emplace(copy.order, id);
+  // From the top: umount2() takes what is uppermost where a descriptor leads.
+  for (const auto& [order, id] : lost) {
     const auto copy = copies_.find(id);
     umount2(std::to_string(copy->second.root.get()).c_str(), MNT_DETACH);
     gone.push_back(copy->second.number);

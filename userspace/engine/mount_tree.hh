@@ -26,8 +26,8 @@ namespace qtfs {
 class MountTree {
  public:
   // Gives the calling thread, and those it creates from now on, a table of their own, before there
-  // are others. EPERM where
-  // that is forbidden, EINVAL where / is not a mount: nothing has changed then.
+  // are others. EPERM where that is forbidden, EINVAL where / is not a mount: nothing has changed
+  // then.
   static Result<std::unique_ptr<MountTree>> enter();
   // Ends following, unless it hangs in somebody's filesystem: false, and the object has to stay.
   bool stop();

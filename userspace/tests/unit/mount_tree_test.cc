@@ -210,6 +210,20 @@ TEST_F(Mounted, OverEachOther) {
   EXPECT_EQ("one", text_of("a/file"));
 }
 
+// Both before anybody looks.
+TEST_F(Mounted, TwoOverEachOtherGoAtOnce) {
+  serve(dir_.path());
+  for (int i = 0; i < 20; i++) {
+    ASSERT_TRUE(mount_on("a", "top"));
+    ASSERT_TRUE(soon([&] { return text_of("a/file") == "top"; }));
+    for (int both = 0; both < 2; both++)
+      ASSERT_EQ(0, umount2(path("a").c_str(), 0)) << std::strerror(errno);
+    ASSERT_TRUE(soon([&] { return !is_mounted("a"); })) << i;
+    ASSERT_TRUE(mount_on("a", "one"));
+    ASSERT_TRUE(soon([&] { return text_of("a/file") == "one"; }));
+  }
+}
+
 TEST_F(Mounted, ADirectoryAboveIsRenamed) {
   ASSERT_EQ(0, mkdir(path("dir").c_str(), 0755));
   ASSERT_EQ(0, mkdir(path("dir/m").c_str(), 0755));
