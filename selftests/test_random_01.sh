@@ -10,7 +10,7 @@ LOCAL=$TMP/ext4
 mkdir "$LOCAL"
 modprobe -q loop
 truncate -s 256M "$TMP/image"
-mkfs.ext4 -q "$TMP/image"
+mkfs.ext4 -q -b 4096 -I 256 "$TMP/image"
 mount -o loop "$TMP/image" "$LOCAL" || skip_all "no ext4 of its own"
 at_end umount "$LOCAL"
 

@@ -76,7 +76,7 @@ class Dice {
     while (below(5) < 2 && path.size() < 5)
       path += std::string("/") + names[below(std::size(names))];
     if (below(100) == 0)
-      path += std::string(255, 'n');
+      path += std::string(254 + below(2), 'n');  // NAME_MAX is 255, and one is there
     return path;
   }
 

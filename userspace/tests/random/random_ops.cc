@@ -35,6 +35,10 @@ std::string fresh(const std::string& place) {
   std::string dir = place + "/tree";
   std::error_code error;
   std::filesystem::remove_all(dir, error);
+  if (error) {
+    std::printf("# %s: cannot be emptied: %s\n", dir.c_str(), error.message().c_str());
+    std::exit(2);
+  }
   if (mkdir(dir.c_str(), 0755) < 0) {
     std::perror(dir.c_str());
     std::exit(2);

@@ -20,8 +20,14 @@ namespace qtfs {
 
 namespace {
 
+// A number where there is no name: the kernel's own, which nobody should see.
+std::string error_name() {
+  const char* name = strerrorname_np(errno);
+  return name ? name : std::to_string(errno);
+}
+
 std::string outcome(long result) {
-  return result < 0 ? strerrorname_np(errno) : std::to_string(result);
+  return result < 0 ? error_name() : std::to_string(result);
 }
 
 std::string data_of(const Operation& op) {
@@ -60,13 +66,13 @@ std::string sorted(std::vector<std::string> names) {
 std::string contents(const std::string& path) {
   const UniqueFd fd(::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK));
   if (!fd)
-    return strerrorname_np(errno);
+    return error_name();
   std::string all;
   std::array<char, 65536> chunk;
   ssize_t got = 0;
   while ((got = ::read(fd.get(), chunk.data(), chunk.size())) > 0)
     all.append(chunk.data(), static_cast<size_t>(got));
-  return got < 0 ? strerrorname_np(errno) : digest(all);
+  return got < 0 ? error_name() : digest(all);
 }
 
 }  // namespace
@@ -94,7 +100,7 @@ std::string World::open(const Operation& op) {
   UniqueFd made(op.kind == Kind::tmpfile
                     ? openat(dir_.get(), op.path.c_str(), O_TMPFILE | O_RDWR | O_CLOEXEC, mode)
                     : openat(dir_.get(), op.path.c_str(), chosen | O_CLOEXEC, mode));
-  std::string said = made ? "opened" : strerrorname_np(errno);
+  std::string said = made ? "opened" : error_name();
   if (made)
     handles_[op.handle] = std::move(made);
   return said;
@@ -105,7 +111,7 @@ std::string World::transfer(const Operation& op) {
   if (op.kind == Kind::read) {
     std::string data(op.length, '\0');
     const ssize_t got = pread(fd(op.handle), data.data(), data.size(), offset);
-    return got < 0 ? strerrorname_np(errno) : digest({data.data(), static_cast<size_t>(got)});
+    return got < 0 ? error_name() : digest({data.data(), static_cast<size_t>(got)});
   }
   const std::string data = data_of(op);
   if (op.kind == Kind::append)
@@ -152,7 +158,7 @@ std::string World::map(const Operation& op) {
   const size_t len = std::min(op.length, static_cast<uint64_t>(st.st_size - page));
   void* at = mmap(nullptr, len, PROT_READ | PROT_WRITE, MAP_SHARED, fd(op.handle), page);
   if (at == MAP_FAILED)
-    return strerrorname_np(errno);
+    return error_name();
   std::string before = digest({static_cast<const char*>(at), len});
   std::memcpy(at, data_of(op).data(), len);
   if (op.choice % 2)
@@ -184,9 +190,14 @@ std::string World::names(const Operation& op) {
           fstatat(dir, path, &st, flags ? 0 : AT_SYMLINK_NOFOLLOW) == 0 && S_ISDIR(st.st_mode);
       return directory && said == "EEXIST" ? "EPERM" : said;
     }
-    case Kind::linkfd:
-      return outcome(linkat(AT_FDCWD, fmt::format("/proc/self/fd/{}", fd(op.handle)).c_str(), dir,
-                            path, AT_SYMLINK_FOLLOW));
+    case Kind::linkfd: {
+      const std::string from = fmt::format("/proc/self/fd/{}", fd(op.handle));
+      std::string said = outcome(linkat(AT_FDCWD, from.c_str(), dir, path, AT_SYMLINK_FOLLOW));
+      struct stat st {};
+      if (said != "EEXIST" || fstat(fd(op.handle), &st) < 0)
+        return said;
+      return S_ISDIR(st.st_mode) ? "EPERM" : st.st_nlink == 0 ? "ENOENT" : said;
+    }
     default:
       return outcome(symlinkat(path, dir, to));
   }
@@ -196,7 +207,7 @@ std::string World::list(const std::string& path) const {
   const UniqueFd opened(openat(dir_.get(), path.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
   DIR* listing = opened ? fdopendir(dup(opened.get())) : nullptr;
   if (!listing)
-    return strerrorname_np(errno);
+    return error_name();
   std::vector<std::string> names;
   while (const dirent* entry = readdir(listing))
     names.push_back(fmt::format("{}:{}", entry->d_name, static_cast<int>(entry->d_type)));
@@ -210,11 +221,10 @@ std::string World::attributes(const Operation& op) {
   struct stat st {};
   switch (op.kind) {
     case Kind::stat:
-      return fstatat(dir, path, &st, op.choice % 2 ? AT_SYMLINK_NOFOLLOW : 0) < 0
-                 ? strerrorname_np(errno)
-                 : words(st);
+      return fstatat(dir, path, &st, op.choice % 2 ? AT_SYMLINK_NOFOLLOW : 0) < 0 ? error_name()
+                                                                                  : words(st);
     case Kind::fstat:
-      return fstat(fd(op.handle), &st) < 0 ? strerrorname_np(errno) : words(st);
+      return fstat(fd(op.handle), &st) < 0 ? error_name() : words(st);
     case Kind::chmod: {
       static constexpr mode_t modes[] = {0644, 0, 0777, 06755, 01777, 02755};
       return outcome(fchmodat(dir, path, modes[op.value % std::size(modes)], 0));
@@ -222,15 +232,14 @@ std::string World::attributes(const Operation& op) {
     case Kind::readlink: {
       std::array<char, 4096> target;
       const ssize_t len = readlinkat(dir, path, target.data(), target.size());
-      return len < 0 ? strerrorname_np(errno)
-                     : std::string(target.data(), static_cast<size_t>(len));
+      return len < 0 ? error_name() : std::string(target.data(), static_cast<size_t>(len));
     }
     default: {
       const timespec times[2] = {{1000000 + static_cast<time_t>(op.value), 5},
                                  {2000000 + static_cast<time_t>(op.value), 123456789}};
       if (utimensat(dir, path, times, AT_SYMLINK_NOFOLLOW) < 0 ||
           fstatat(dir, path, &st, AT_SYMLINK_NOFOLLOW) < 0)
-        return strerrorname_np(errno);
+        return error_name();
       return fmt::format("{}.{}", st.st_mtim.tv_sec, st.st_mtim.tv_nsec);
     }
   }
@@ -257,7 +266,7 @@ std::string World::xattrs(const Operation& op) {
     default:
       len = llistxattr(path.c_str(), room.data(), room.size());
       if (len < 0)
-        return strerrorname_np(errno);
+        return error_name();
       std::vector<std::string> names;
       for (const char* at = room.data(); at < room.data() + len; at += std::strlen(at) + 1)
         names.emplace_back(at);
@@ -318,7 +327,7 @@ std::string World::apply(const Operation& op) {
 std::string World::describe(const std::string& path) const {
   struct stat st {};
   if (lstat(full(path).c_str(), &st) < 0)
-    return strerrorname_np(errno);
+    return error_name();
   std::string text = words(st);
   if (S_ISREG(st.st_mode))
     text += " " + contents(full(path));
