@@ -131,8 +131,10 @@ static char *link_local(const char *target)
 	if (strcmp(target, "/proc/self") && strcmp(target, "/proc/thread-self"))
 		return ERR_PTR(-EPROTO);
 	err = kern_path("/proc", LOOKUP_DIRECTORY | LOOKUP_NO_SYMLINKS, &proc);
-	if (err)
+	if (err == -EINTR || err == -ENOMEM)
 		return ERR_PTR(err);
+	if (err)
+		return ERR_PTR(-ENOENT);
 	found = proc.dentry->d_sb->s_magic == PROC_SUPER_MAGIC;
 	path_put(&proc);
 	if (!found)
