@@ -62,24 +62,23 @@ constexpr uint64_t replaced_by_remount = MOUNT_ATTR_RDONLY | MOUNT_ATTR_NOSUID |
 constexpr std::array<std::string_view, 8> superblock_flags = {
     "ro", "rw", "sync", "async", "dirsync", "lazytime", "nolazytime", "mand"};
 
-// For mount(8), systemd and the boot scripts; addr= is what the kernel shows of a mount.
-constexpr std::array<std::string_view, 22> ignored = {
-    "addr",    "defaults", "auto",   "noauto",  "user",    "nouser",    "users",  "nousers",
-    "owner",   "noowner",  "group",  "nogroup", "_netdev", "_rnetdev",  "nofail", "comment",
-    "uhelper", "helper",   "silent", "loud",    "nomand",  "pamconsole"};
-
-// For mount(8) and systemd alone, whatever the filesystem.
+// For mount(8), systemd and the boot scripts, whatever the filesystem.
 constexpr std::array<std::string_view, 6> nobodys = {"defaults", "auto",     "noauto",
                                                      "_netdev",  "_rnetdev", "nofail"};
 
-bool is_nobodys(const Option& option) {
-  return option.key.starts_with("x-") || option.key.starts_with("X-") ||
-         (!option.value && std::ranges::find(nobodys, option.key) != nobodys.end());
-}
+// Likewise, but of another filesystem they may be its own; addr= is what the kernel shows of a
+// mount.
+constexpr std::array<std::string_view, 16> not_ours = {
+    "addr",    "user",    "nouser",  "users",  "nousers", "owner", "noowner", "group",
+    "nogroup", "comment", "uhelper", "helper", "silent",  "loud",  "nomand",  "pamconsole"};
 
-bool is_ignored(std::string_view key) {
-  return key.starts_with("x-") || key.starts_with("X-") ||
-         std::ranges::find(ignored, key) != ignored.end();
+bool is_ignored(const Option& option, For whom) {
+  const auto among = [&](const auto& names) {
+    return std::ranges::find(names, option.key) != names.end();
+  };
+  if (option.key.starts_with("x-") || option.key.starts_with("X-"))
+    return true;
+  return whom == For::qtfs ? among(nobodys) || among(not_ours) : !option.value && among(nobodys);
 }
 
 // Whether the helper keeps the option for itself.
@@ -149,15 +148,10 @@ Options parse_options(std::string_view text, For whom) {
     }
     if (whom == For::qtfs && take_own(options, option))
       continue;
-    // Of another filesystem "user=" may mean something.
-    if (whom == For::any && (option.value || is_nobodys(option))) {
-      if (!is_nobodys(option))
-        options.filesystem.push_back(std::move(option));
-      continue;
-    }
-    const bool attribute = take_attribute(options, option);
+    // Of another filesystem what has a value is its own, "user=" too.
+    const bool attribute = !(whom == For::any && option.value) && take_attribute(options, option);
     const bool flag = std::ranges::find(superblock_flags, option.key) != superblock_flags.end();
-    if (flag || !(attribute || (whom == For::qtfs && is_ignored(option.key))))
+    if (flag || !(attribute || is_ignored(option, whom)))
       options.filesystem.push_back(std::move(option));
   }
   if (options.remount)

@@ -58,12 +58,8 @@ std::optional<Request> request_of(Bytes payload) {
   return rest.empty() ? std::optional(std::move(request)) : std::nullopt;
 }
 
-std::string of_errno(int err) {
-  return std::strerror(err);
-}
-
 Outcome failed(int err) {
-  return {err, of_errno(err)};
+  return {err, std::strerror(err)};
 }
 
 bool same_object(const struct statx& a, const struct statx& b) {
@@ -133,7 +129,7 @@ Outcome unmount_at(int root, const Place& place, RemoteMounts& mine) {
   if (!mine.has(made_mount(*stx)))
     return {EPERM, "only what was mounted by this mount of qtfs is unmounted for it"};
   if (umount2(name.c_str(), UMOUNT_NOFOLLOW) < 0)
-    return {errno, fmt::format("{} on the server: {}", place.path, of_errno(errno))};
+    return {errno, fmt::format("{} on the server: {}", place.path, std::strerror(errno))};
   mine.remove(made_mount(*stx));
   return {};
 }
