@@ -11,6 +11,7 @@ VM_DIR = os.path.dirname(os.path.dirname(os.path.realpath(__file__)))
 REPO = os.path.dirname(os.path.dirname(VM_DIR))
 BUILD = f"{REPO}/build"
 CACHE = os.environ.get("QTFS_CACHE", "/var/cache/qtfs-lab")
+UM = ("um", "um-plain")  # of the kernels those that are user-mode Linux
 NO_BUILD = os.environ.get("LAB_NO_BUILD") == "1"
 
 
@@ -26,8 +27,8 @@ class Kernel:
         self.dir = p.stdout.strip()
         with open(f"{self.dir}/release", encoding="ascii") as f:
             self.release = f.read().strip()
-        self.is_um = name == "um"
-        self.is_debug = name == "debug" or self.is_um
+        self.is_um = name in UM
+        self.is_debug = name in ("debug", "um")
         self.modules = None
         if os.path.exists(f"{self.dir}/modules"):
             self.modules = os.path.realpath(f"{self.dir}/modules")

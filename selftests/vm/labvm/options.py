@@ -3,6 +3,8 @@
 import argparse
 import sys
 
+from .build import UM
+
 DESCRIPTION = """\
 Boots two virtual machines, `host` with the engine, which exports its /, and
 `dpu`, where that is mounted at /mnt/host; runs COMMAND on the dpu, as root, in
@@ -27,8 +29,8 @@ class Parser(argparse.ArgumentParser):
 def parse(argv):
     p = Parser(prog="lab", description=DESCRIPTION, epilog=EPILOG, allow_abbrev=False,
                formatter_class=argparse.RawDescriptionHelpFormatter)
-    p.add_argument("--kernel", default="6.12", help="6.1, 6.12 (default), debug, um (debug as user-mode Linux, needs --one), or "
-                        "a Debian release")
+    p.add_argument("--kernel", default="6.12", help="6.1, 6.12 (default), debug, um (debug as user-mode Linux, needs --one), "
+                        "um-plain (the same without debugging, for long suites), or a Debian release")
     p.add_argument("--host-kernel", metavar="KERNEL",
                    help="of the host, if another (with debug, which only the client needs: 6.12)")
     p.add_argument("--channel", default="tcp",
@@ -54,8 +56,8 @@ def parse(argv):
         p.error("--shell takes no COMMAND")
     if not o.shell and not o.command:
         p.error("which COMMAND?")
-    if o.kernel == "um" and not o.one:
-        p.error("--kernel um needs --one: user-mode Linux has no network link to another")
+    if o.kernel in UM and not o.one:
+        p.error(f"--kernel {o.kernel} needs --one: user-mode Linux has no network link to another")
     if o.channel == "vsock" and not o.one:
         p.error("--channel vsock needs --one: without vhost-vsock QEMU connects no two machines "
                 "by vsock; one machine talks to itself over the kernel's loopback")
@@ -74,5 +76,5 @@ def complete(o):
     if o.host_kernel is None:
         o.host_kernel = "6.12" if o.kernel == "debug" else o.kernel
     if o.memory is None:
-        o.memory = 2048 if o.kernel in ("debug", "um") else 1536
+        o.memory = 2048 if o.kernel in ("debug", *UM) else 1536
     return o
