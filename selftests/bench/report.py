@@ -172,8 +172,23 @@ class Results:
                        f"{median_of(channels)} | {verdict(channels, least, least=True)} |")
         return out
 
+    def against_peers(self):
+        others = {name: words for name, words in self.run.get("peers", {}).items()
+                  if name != "nfs"}
+        if not others:
+            return []
+        out = ["", "Against other network filesystems, time of qtfs over TCP as a part of theirs:",
+               "", "| operation | " + " | ".join(others.values()) + " |",
+               "|---|" + "---:|" * len(others)]
+        for op, words, _ in self.rows:
+            out.append(f"| {words} | " + " | ".join(
+                f"{median_of(self.ratios(op, to=name))} of {self.value(op, name)}"
+                for name in others) + " |")
+        return out
+
     def tables(self):
         out = self.against_nfs()
+        out += self.against_peers()
         out += ["", "Against what the channels can do:", "", *self.against_limits()]
         out += ["", "The TCP link without any filesystem, a blocking process at each end:", "",
                 "| there and back | |", "|---|---:|"]
