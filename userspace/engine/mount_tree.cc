@@ -62,11 +62,10 @@ UniqueFd open_point(int root, const std::string& point) {
   return UniqueFd(openat(root, relative(point).c_str(), O_PATH | O_NOFOLLOW | O_CLOEXEC));
 }
 
-// The number in mountinfo of what a descriptor is on. Unlike statx it asks no filesystem, some of
-// which answer their owners only.
-std::optional<uint64_t> table_number(int fd) {
-  const UniqueFd info(
-      open(fmt::format("/proc/thread-self/fdinfo/{}", fd).c_str(), O_RDONLY | O_CLOEXEC));
+// The number in mountinfo of what a descriptor is on, from procfs's directory @fdinfo. Unlike statx
+// it asks no filesystem, some of which answer their owners only.
+std::optional<uint64_t> table_number(int fdinfo, int fd) {
+  const UniqueFd info(openat(fdinfo, std::to_string(fd).c_str(), O_RDONLY | O_CLOEXEC));
   const auto text = info ? read_whole(info.get()) : Result<std::string>(Status::last());
   const std::string_view key = "mnt_id:";
   const size_t at = text ? text->find(key) : std::string::npos;
@@ -122,9 +121,10 @@ Result<std::unique_ptr<MountTree>> MountTree::enter() {
   tree->machine_root_.reset(::open("/", O_PATH | O_DIRECTORY | O_CLOEXEC));
   tree->machine_table_.reset(::open("/proc/thread-self/mountinfo", O_RDONLY | O_CLOEXEC));
   tree->own_fds_.reset(::open("/proc/self/fd", O_PATH | O_DIRECTORY | O_CLOEXEC));
+  tree->own_fdinfo_.reset(::open("/proc/self/fdinfo", O_PATH | O_DIRECTORY | O_CLOEXEC));
   tree->wake_.reset(eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK));
   if (!tree->machine_ns_ || !tree->machine_root_ || !tree->machine_table_ || !tree->own_fds_ ||
-      !tree->wake_)
+      !tree->own_fdinfo_ || !tree->wake_)
     return Status::last();
   const UniqueFd before(::open(".", O_PATH | O_DIRECTORY | O_CLOEXEC));
   if (!before || unshare(CLONE_NEWNS) < 0)
@@ -171,7 +171,7 @@ Status MountTree::adopt() {
       continue;
     // Something may be mounted on a folder above it.
     UniqueFd root = open_point(own_root_.get(), mount.point);
-    if (root && table_number(root.get()) == copy->id)
+    if (root && table_number(own_fdinfo_.get(), root.get()) == copy->id)
       keep(mount, std::move(root));
   }
   return {};
@@ -315,7 +315,7 @@ Status MountTree::mount(const MountInfo& machines) {
   } else {
     const UniqueFd root = open_point(machine_root_.get(), machines.point);
     // Others are mounted over it: nobody sees it. Or it has gone meanwhile.
-    if (!root || table_number(root.get()) != machines.id)
+    if (!root || table_number(own_fdinfo_.get(), root.get()) != machines.id)
       return {};
     if (Status status = leave_for_machine(); !status)
       return status;

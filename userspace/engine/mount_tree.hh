@@ -78,7 +78,8 @@ class MountTree {
   UniqueFd machine_table_;
   UniqueFd own_ns_;
   UniqueFd own_root_;
-  UniqueFd own_fds_;                 // /proc/self/fd
+  UniqueFd own_fds_;                 // /proc/self/fd, which need not be mounted any more
+  UniqueFd own_fdinfo_;              // and /proc/self/fdinfo
   std::map<uint64_t, Copy> copies_;  // by the machine's numbers; not of what is hidden there
   uint64_t next_order_ = 0;
   bool again_ = false;  // something could not be mounted

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 // The machine's mounts while an engine serves them: what is unmounted, mounted, moved.
+#include <sched.h>
 #include <sys/mount.h>
 
 #include <charconv>
@@ -208,6 +209,23 @@ TEST_F(Mounted, OverEachOther) {
   ASSERT_EQ(0, umount2(path("a/in").c_str(), 0)) << std::strerror(errno);
   EXPECT_TRUE(soon([&] { return !is_mounted("a/in"); }));
   EXPECT_EQ("one", text_of("a/file"));
+}
+
+class TwoAtProc : public Mounted {
+ protected:
+  bool prepare() override {
+    return unshare(CLONE_NEWNS) == 0 &&
+           mount(nullptr, "/", nullptr, MS_REC | MS_PRIVATE, nullptr) == 0 &&
+           mount("proc", "/proc", "proc", 0, nullptr) == 0 &&
+           mount("proc", "/proc", "proc", 0, nullptr) == 0;
+  }
+};
+
+// None of them is kept when the engine's own table is made.
+TEST_F(TwoAtProc, TheEngineStarts) {
+  serve(dir_.path());
+  EXPECT_EQ("one", text_of("a/file"));
+  EXPECT_TRUE(is_mounted("a"));
 }
 
 // Both before anybody looks.

@@ -22,6 +22,8 @@ class Program : public ::testing::Test {
     if (geteuid() != 0)
       GTEST_SKIP() << "needs root";
   }
+  // In the new process, before it becomes the program; false ends it.
+  virtual bool prepare() { return true; }
   // Starts it; stdout and stderr go to files.
   pid_t spawn(std::vector<std::string> args) {
     args.insert(args.begin(), QTFS_ENGINE);
@@ -31,6 +33,8 @@ class Program : public ::testing::Test {
       const int err = ::open(dir_.path("stderr").c_str(), O_CREAT | O_TRUNC | O_WRONLY, 0600);
       dup2(out, 1);
       dup2(err, 2);
+      if (!prepare())
+        _exit(126);
       std::vector<char*> argv;
       for (std::string& arg : args)
         argv.push_back(arg.data());
