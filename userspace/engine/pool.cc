@@ -16,10 +16,9 @@ namespace {
 
 // Threads that what may wait for ever never gets.
 constexpr unsigned reserved_max = 8;
-// Threads that wait for a FIFO's peer, and how many of them for one connection. They are not used
-// for anything else, nor is anything else for that.
-constexpr unsigned openers_max = 1024;
-constexpr unsigned openers_of_conn = 512;
+// Threads that wait for a FIFO's peer; what one connection may have parked is a quarter of that.
+// They are not used for anything else, nor is anything else for that.
+constexpr unsigned openers_max = 4096;
 
 int interrupt_signal() {
   return SIGRTMIN + 3;
@@ -113,12 +112,7 @@ bool Pool::add_thread(bool opener) {
 }
 
 std::deque<Call*>::iterator Pool::next_opener() {
-  return std::find_if(queue_.begin(), queue_.end(), [&](const Call* call) {
-    if (!call->opener)
-      return false;
-    const auto running = opening_.find(call->conn);
-    return running == opening_.end() || running->second < openers_of_conn;
-  });
+  return std::find_if(queue_.begin(), queue_.end(), [](const Call* call) { return call->opener; });
 }
 
 std::deque<Call*>::iterator Pool::next(bool opener) {
@@ -147,11 +141,8 @@ void Pool::run(unsigned index) {
     if (found == queue_.end())
       return;
     Call& call = **found;
-    const Conn* conn = call.conn;
     const bool patient = !opener && waits(call);
     patient_ += patient;
-    if (opener)
-      opening_[conn]++;
     self.context->stats.opening.add(opener);
     queue_.erase(found);
     call.stage = Call::Stage::running;
@@ -167,8 +158,6 @@ void Pool::run(unsigned index) {
     self.call = nullptr;
     call.stage = Call::Stage::idle;
     patient_ -= patient;
-    if (opener && --opening_[conn] == 0)
-      opening_.erase(conn);
     self.context->stats.opening.sub(opener);
     lock.unlock();
     finished_(call);

@@ -11,7 +11,6 @@
 #include <memory>
 #include <mutex>
 #include <thread>
-#include <unordered_map>
 #include <vector>
 
 #include "engine/call.hh"
@@ -79,9 +78,8 @@ class Pool {
   std::vector<std::unique_ptr<Thread>> threads_;
   unsigned idle_ = 0;
   unsigned idle_openers_ = 0;
-  unsigned openers_ = 0;                               // of the threads
-  std::unordered_map<const Conn*, unsigned> opening_;  // how many of them run for whom
-  unsigned patient_ = 0;                               // of what runs
+  unsigned openers_ = 0;  // of the threads
+  unsigned patient_ = 0;  // of what runs
   bool stopping_ = false;
   log::RateLimit thread_log_;
   std::thread interrupter_;
