@@ -658,7 +658,8 @@ static int open_existing(struct inode *dir, struct dentry *dentry,
 			 struct file *file, unsigned int flags)
 {
 	bool read = (flags & O_ACCMODE) != O_WRONLY &&
-		    !(flags & (O_TRUNC | O_DIRECT | O_DIRECTORY));
+		    !(flags & (O_TRUNC | O_DIRECT | O_DIRECTORY)) &&
+		    !qtfs_is_uncached(dir);
 	const struct qstr *name = &dentry->d_name;
 	u64 clock = qtfs_clock(dir->i_sb);
 	struct open_compound c;

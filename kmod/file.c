@@ -343,7 +343,8 @@ int qtfs_open(struct inode *inode, struct file *file)
 	if (qtfs_open_of(file)->flags & QTFS_OPENED_NOSEEK)
 		return nonseekable_open(inode, file);
 	/* What is cached can be read without waiting for anybody. */
-	if (S_ISREG(inode->i_mode) && !qtfs_is_synthetic(inode))
+	if (S_ISREG(inode->i_mode) && !qtfs_is_synthetic(inode) &&
+	    !qtfs_is_uncached(inode))
 		file->f_mode |= FMODE_NOWAIT;
 	return 0;
 }
@@ -569,8 +570,8 @@ static ssize_t qtfs_read_iter(struct kiocb *iocb, struct iov_iter *to)
 	int err;
 
 	if (iocb->ki_flags & IOCB_NOWAIT)
-		return read_nowait(iocb, to);
-	if (iocb->ki_flags & IOCB_DIRECT) {
+		return qtfs_is_uncached(inode) ? -EAGAIN : read_nowait(iocb, to);
+	if ((iocb->ki_flags & IOCB_DIRECT) || qtfs_is_uncached(inode)) {
 		err = qtfs_flush_pages(inode, NULL);
 		return err ?: direct_read(iocb, to);
 	}
@@ -582,7 +583,7 @@ static ssize_t qtfs_splice_read(struct file *file, loff_t *pos,
 				struct pipe_inode_info *pipe, size_t len,
 				unsigned int flags)
 {
-	int err = read_revalidate(file_inode(file));
+	int err;
 
 	return err ?: filemap_splice_read(file, pos, pipe, len, flags);
 }
@@ -594,6 +595,9 @@ static u32 write_flags(const struct kiocb *iocb)
 	if (iocb->ki_flags & IOCB_APPEND)
 		flags |= QTFS_WRITE_APPEND;
 	if (iocb->ki_flags & IOCB_SYNC)
+	if (qtfs_is_uncached(file_inode(file)))
+		return copy_splice_read(file, pos, pipe, len, flags);
+	err = read_revalidate(file_inode(file));
 		flags |= QTFS_WRITE_SYNC;
 	else if (iocb->ki_flags & IOCB_DSYNC)
 		flags |= QTFS_WRITE_DSYNC;
@@ -719,7 +723,7 @@ static ssize_t qtfs_write_iter(struct kiocb *iocb, struct iov_iter *from)
 		return err;
 	/* Notes of locks shrink before who unlocks passes i_rwsem. */
 	through = (iocb->ki_flags & (IOCB_APPEND | IOCB_DIRECT)) ||
-		  qtfs_partly_locked(inode);
+		  qtfs_is_uncached(inode) || qtfs_partly_locked(inode);
 	n = generic_write_checks(iocb, from);
 	err = n > 0 ? qtfs_may_modify(inode) : 0;
 	if (err)

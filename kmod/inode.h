@@ -93,6 +93,12 @@ static inline struct qtfs_inode *qtfs_i(const struct inode *inode)
 
 /* Never cached: procfs and the like. */
 static inline bool qtfs_is_synthetic(const struct inode *inode)
+/* With cache=none only mappings have pages. */
+static inline bool qtfs_is_uncached(const struct inode *inode)
+{
+	return qtfs_fs(inode->i_sb)->opts.cache == QTFS_CACHE_NONE;
+}
+
 {
 	return READ_ONCE(qtfs_i(inode)->flags) & QTFS_ATTR_SYNTHETIC;
 }

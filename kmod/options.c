@@ -5,6 +5,7 @@
 
 #include "options.h"
 
+#define AC_MAX 86400	/* seconds that attributes may be believed: a day */
 #define DEFAULT_RA_KIB 4096u
 #define DEFAULT_CONNECT_TIMEOUT 10u
 #define DEFAULT_TIMEO 600u
@@ -29,12 +30,19 @@ enum {
 	OPT_WSIZE, OPT_RA, OPT_ACREGMIN, OPT_ACREGMAX, OPT_ACDIRMIN,
 	OPT_ACDIRMAX, OPT_ACTIMEO, OPT_NOAC, OPT_CONNECT_TIMEOUT, OPT_PSK,
 	OPT_ADDR, OPT_LOCAL_LOCK, OPT_NCONNECT, OPT_SOFT, OPT_HARD, OPT_TIMEO,
-	OPT_RETRANS,
+	OPT_RETRANS, OPT_CACHE,
 };
 
 static const struct constant_table symlinks_table[] = {
 	{ "relative",	QTFS_SYMLINKS_RELATIVE },
 	{ "raw",	QTFS_SYMLINKS_RAW },
+	{}
+};
+
+static const struct constant_table cache_table[] = {
+	{ "strict",	QTFS_CACHE_STRICT },
+	{ "none",	QTFS_CACHE_NONE },
+	{ "loose",	QTFS_CACHE_LOOSE },
 	{}
 };
 
@@ -55,6 +63,7 @@ const struct fs_parameter_spec qtfs_parameters[] = {
 	fsparam_u32("rsize",			OPT_RSIZE),
 	fsparam_u32("wsize",			OPT_WSIZE),
 	fsparam_u32("ra",			OPT_RA),
+	fsparam_enum("cache",			OPT_CACHE, cache_table),
 	fsparam_u32("acregmin",			OPT_ACREGMIN),
 	fsparam_u32("acregmax",			OPT_ACREGMAX),
 	fsparam_u32("acdirmin",			OPT_ACDIRMIN),
@@ -153,7 +162,7 @@ static int parse_io(struct fs_context *fc, const char *name, u32 value, u32 *to)
 static int parse_seconds(struct fs_context *fc, const char *name, u32 value,
 			 u32 *to)
 {
-	if (value > 86400)
+	if (value > AC_MAX)
 		return mount_invalid(fc, "%s=%u is more than a day", name, value);
 	*to = value;
 	return 0;
@@ -191,6 +200,17 @@ static int parse_all_ac(struct fs_context *fc, u32 value)
 	opts->ac.dir_min = opts->ac.reg_min;
 	opts->ac.dir_max = opts->ac.reg_min;
 	return err;
+}
+
+/* Time-outs that are given later count. */
+static int parse_cache(struct fs_context *fc, enum qtfs_cache cache)
+{
+	struct qtfs_options *opts = &((struct qtfs_mount_ctx *)fc->fs_private)->opts;
+
+	opts->cache = cache;
+	if (cache == QTFS_CACHE_STRICT)
+		return 0;
+	return parse_all_ac(fc, cache == QTFS_CACHE_NONE ? 0 : AC_MAX);
 }
 
 static int parse_source_param(struct fs_context *fc, struct fs_parameter *param)
@@ -262,6 +282,8 @@ int qtfs_parse_param(struct fs_context *fc, struct fs_parameter *param)
 	case OPT_ACDIRMAX:
 		return parse_seconds(fc, "acdirmax", result.uint_32,
 				     &opts->ac.dir_max);
+	case OPT_CACHE:
+		return parse_cache(fc, result.uint_32);
 	case OPT_ACTIMEO:
 		return parse_all_ac(fc, result.uint_32);
 	case OPT_NOAC:
@@ -311,6 +333,9 @@ int qtfs_show_options(struct seq_file *m, struct dentry *root)
 							      "relative");
 	seq_printf(m, ",rsize=%u,wsize=%u,ra=%u", o->rsize, o->wsize,
 		   o->ra_kib);
+	if (o->cache != QTFS_CACHE_STRICT)
+		seq_printf(m, ",cache=%s",
+			   o->cache == QTFS_CACHE_NONE ? "none" : "loose");
 	seq_printf(m, ",acregmin=%u,acregmax=%u,acdirmin=%u,acdirmax=%u",
 		   o->ac.reg_min, o->ac.reg_max, o->ac.dir_min, o->ac.dir_max);
 	if (o->local_lock)

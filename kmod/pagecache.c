@@ -506,12 +506,19 @@ static const struct vm_operations_struct qtfs_vm_ops = {
 
 int qtfs_mmap(struct file *file, struct vm_area_struct *vma)
 {
-	int err = qtfs_revalidate_pages(file_inode(file));
+	int err;
 
 	if (err)
 		return err;
 	vma->vm_ops = &qtfs_vm_ops;
 	return 0;
+	/* As for an inode that only takes what is appended. */
+	if ((vma->vm_flags & (VM_SHARED | VM_MAYWRITE)) == (VM_SHARED | VM_MAYWRITE) &&
+	    (qtfs_open_of(file)->flags & QTFS_OPENED_APPEND))
+		return -EACCES;
+	if (qtfs_is_uncached(file_inode(file)))
+		set_bit(QTFS_INODE_STALE_DATA, &qtfs_i(file_inode(file))->state);
+	err = qtfs_revalidate_pages(file_inode(file));
 }
 
 const struct address_space_operations qtfs_aops = {

@@ -18,11 +18,18 @@ enum qtfs_symlinks {
 	QTFS_SYMLINKS_RAW,
 };
 
+enum qtfs_cache {
+	QTFS_CACHE_STRICT,	/* close-to-open */
+	QTFS_CACHE_NONE,	/* only mappings have pages */
+	QTFS_CACHE_LOOSE,	/* names and attributes are believed for a day */
+};
+
 #define QTFS_LOCAL_FLOCK	0x1u
 #define QTFS_LOCAL_POSIX	0x2u
 
 /**
  * struct qtfs_options - mount options, after defaults
+ * @cache: what is believed for how long, and whether data is kept
  * @rsize: longest read, bytes
  * @wsize: longest write, bytes
  * @ra_kib: readahead window, KiB
@@ -34,6 +41,7 @@ enum qtfs_symlinks {
  */
 struct qtfs_options {
 	enum qtfs_symlinks symlinks;
+	enum qtfs_cache cache;
 	u32 rsize;
 	u32 wsize;
 	u32 ra_kib;
