@@ -65,6 +65,12 @@ static void opens_put(struct list_head *opens)
 	}
 }
 
+bool qtfs_open_takes_pages(const struct qtfs_open *open)
+{
+	return (open->mode & FMODE_WRITE) &&
+	       !(open->flags & QTFS_OPENED_APPEND);
+}
+
 struct qtfs_open *qtfs_open_any(struct inode *inode, fmode_t mode)
 {
 	struct qtfs_inode *qi = qtfs_i(inode);
@@ -72,7 +78,8 @@ struct qtfs_open *qtfs_open_any(struct inode *inode, fmode_t mode)
 
 	spin_lock(&qi->lock);
 	list_for_each_entry(open, &qi->opens, inode_link) {
-		if ((open->mode & mode) == mode) {
+		if ((open->mode & mode) == mode &&
+		    (!(mode & FMODE_WRITE) || qtfs_open_takes_pages(open))) {
 			qtfs_open_get(open);
 			spin_unlock(&qi->lock);
 			return open;
@@ -101,10 +108,10 @@ static bool open_is_needed(struct inode *inode, struct qtfs_open *open)
 
 	lockdep_assert_held(&qi->lock);
 
-	if (!(open->mode & FMODE_WRITE) || !has_unwritten_pages(inode))
+	if (!qtfs_open_takes_pages(open) || !has_unwritten_pages(inode))
 		return false;
 	list_for_each_entry(other, &qi->opens, inode_link)
-		if (other != open && (other->mode & FMODE_WRITE))
+		if (other != open && qtfs_open_takes_pages(other))
 			return false;
 	return true;
 }
@@ -424,6 +431,7 @@ static int qtfs_flush(struct file *file, fl_owner_t id)
 {
 	struct inode *inode = file_inode(file);
 	struct qtfs_open *open = qtfs_open_of(file);
+	bool closing;
 	int err;
 
 	if (!(file->f_mode & FMODE_WRITE))
@@ -432,7 +440,9 @@ static int qtfs_flush(struct file *file, fl_owner_t id)
 		filemap_flush(inode->i_mapping);
 		return -EINTR;
 	}
-	err = qtfs_flush_pages(inode, file_count(file) == 1 ? open : NULL);
+	closing = file_count(file) == 1 && qtfs_open_takes_pages(open) &&
+		  !qtfs_posix_locked(inode);
+	err = qtfs_flush_pages(inode, closing ? open : NULL);
 	if (err == -EINTR)
 		return err;
 	return file_check_and_advance_wb_err(file) ?: err;
@@ -728,6 +738,10 @@ static ssize_t qtfs_write_iter(struct kiocb *iocb, struct iov_iter *from)
 	err = n > 0 ? qtfs_may_modify(inode) : 0;
 	if (err)
 		n = err;
+	/* RWF_NOAPPEND, or O_APPEND taken away: the VFS would have refused it. */
+	if (!err && n > 0 && !(iocb->ki_flags & IOCB_APPEND) &&
+	    (qtfs_open_of(iocb->ki_filp)->flags & QTFS_OPENED_APPEND))
+		err = -EPERM;
 	if (n > 0)
 		n = through ? qtfs_write_through(iocb, from) :
 			      qtfs_buffered_write(iocb, from);

@@ -70,6 +70,9 @@ static inline struct qtfs_open *qtfs_open_of(const struct file *file)
  * there is none. Any context.
  */
 struct qtfs_open *qtfs_open_any(struct inode *inode, fmode_t mode);
+
+/* Whether pages can be written by it: what only appends puts them elsewhere. */
+bool qtfs_open_takes_pages(const struct qtfs_open *open);
 void qtfs_open_get(struct qtfs_open *open);
 void qtfs_open_put(struct qtfs_open *open);
 

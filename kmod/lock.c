@@ -81,6 +81,7 @@ static int unlock_call(struct file *file, const struct file_lock *fl)
 {
 	struct qtfs_session *session = qtfs_open_of(file)->session;
 	struct qtfs_wire_lock body = lock_body(file, fl);
+	struct qtfs_open *other = NULL;
 	struct qtfs_args args = {
 		.op	    = QTFS_OP_UNLOCK,
 		.nr_in	    = 1,
@@ -90,12 +91,19 @@ static int unlock_call(struct file *file, const struct file_lock *fl)
 	};
 	int err = -EINTR;
 
+	/* Locked by another thread while this one was closing. */
+	if (!body.flags && READ_ONCE(qtfs_open_of(file)->released))
+		other = qtfs_open_any(file_inode(file), 0);
+	if (other)
+		body.open = cpu_to_le64(other->release.open);
 	if (!may_not_wait(session))
 		err = qtfs_call(session, &args);
-	if (err != -EINTR && err != -ETIMEDOUT)
-		return err;
-	err = qtfs_post(session, &args);
-	qtfs_chan_hurry(args.chan);
+	if (err == -EINTR || err == -ETIMEDOUT) {
+		err = qtfs_post(session, &args);
+		qtfs_chan_hurry(args.chan);
+	}
+	if (other)
+		qtfs_open_put(other);
 	return err;
 }
 
@@ -361,6 +369,13 @@ struct qtfs_chan *qtfs_locked_chan(struct file *file)
 		     list_empty_careful(&ctx->flc_flock)))
 		return NULL;
 	return lock_chan(file);
+}
+
+bool qtfs_posix_locked(struct inode *inode)
+{
+	struct file_lock_context *ctx = locks_inode_context(inode);
+
+	return ctx && !list_empty_careful(&ctx->flc_posix);
 }
 
 bool qtfs_partly_locked(struct inode *inode)

@@ -18,6 +18,9 @@ int qtfs_flock(struct file *file, int cmd, struct file_lock *fl);
  */
 struct qtfs_chan *qtfs_locked_chan(struct file *file);
 
+/* Whether a process here has a lock on it, which close(2) gives back after ->flush. */
+bool qtfs_posix_locked(struct inode *inode);
+
 /*
  * Whether somebody here has locked a part of the file: others may change what
  * is beside it, on the same page.

@@ -268,8 +268,40 @@ TEST_F(flags, append_only)
 	EXPECT_EQ(EPERM, errno_of(unlink("f")));
 	ASSERT_EQ(0, on_host(text, sizeof(text), "cat %s/f", self->srv));
 	EXPECT_STREQ("onetwo", text);
+
+	/* Not elsewhere than at the end by any other way. */
+	fd = open("f", O_RDWR | O_APPEND);
+	ASSERT_LE(0, fd) TH_LOG("%m");
+	EXPECT_EQ(MAP_FAILED, mmap(NULL, 6, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0));
+	EXPECT_EQ(EACCES, errno);
+	if (!fcntl(fd, F_SETFL, 0)) {
+		EXPECT_EQ(EPERM, errno_of(pwrite(fd, "x", 1, 0)));
+	}
+	EXPECT_EQ(0, close(fd));
+	ASSERT_EQ(0, on_host(text, sizeof(text), "cat %s/f", self->srv));
+	EXPECT_STREQ("onetwo", text);
 	EXPECT_EQ(0, change_flags("f", 0, FS_APPEND_FL));
 	EXPECT_EQ(0, unlink("f"));
+}
+
+/* Who had it open before may write anywhere; who opens it now does not get in between. */
+TEST_F(flags, append_only_from_now_on)
+{
+	int before = make("f", "one"), after;
+	char text[32];
+
+	ASSERT_EQ(1, pwrite(before, "O", 1, 0));
+	ASSERT_EQ(0, on_host(NULL, 0, "chattr +a %s/f", self->srv));
+	after = open("f", O_WRONLY | O_APPEND);
+	ASSERT_LE(0, after) TH_LOG("%m");
+	ASSERT_EQ(1, pwrite(before, "N", 1, 1)) TH_LOG("%m");
+	EXPECT_EQ(0, errno_of(fsync(after)));
+	EXPECT_EQ(0, close(after));
+	ASSERT_EQ(1, pwrite(before, "E", 1, 2)) TH_LOG("%m");
+	EXPECT_EQ(0, close(before));
+	ASSERT_EQ(0, on_host(text, sizeof(text), "cat %s/f", self->srv));
+	EXPECT_STREQ("ONE", text);
+	EXPECT_EQ(0, change_flags("f", 0, FS_APPEND_FL));
 }
 
 /* The same as uid 1000: the error number of adding @flag to @name. */

@@ -83,6 +83,36 @@ TEST_F(tree, exclude_the_servers_processes)
 	EXPECT_EQ(0, host_flock(self->srv, "LOCK_EX"));
 }
 
+/* What was written under it may travel together with the close. */
+TEST_F(tree, end_with_a_close_that_writes)
+{
+	int fd = open_file("f"), other;
+
+	ASSERT_EQ(0, set_lock(fd, F_SETLK, F_WRLCK, 0, 0));
+	ASSERT_EQ(4, write(fd, "text", 4));
+	ASSERT_EQ(0, close(fd));
+	EXPECT_EQ(0, host_range(self->srv, "LOCK_EX", 0, 0));
+
+	/* Of a descriptor that did not lock, and by the end of a process. */
+	fd = open_file("f");
+	other = open_file("f");
+	ASSERT_EQ(0, set_lock(fd, F_SETLK, F_WRLCK, 0, 0));
+	ASSERT_EQ(4, write(other, "TEXT", 4));
+	ASSERT_EQ(0, close(other));
+	EXPECT_EQ(0, host_range(self->srv, "LOCK_EX", 0, 0));
+	close(fd);
+	if (!fork()) {
+		fd = open_file("f");
+		if (set_lock(fd, F_SETLK, F_WRLCK, 0, 0) ||
+		    write(fd, "last", 4) != 4)
+			_exit(1);
+		_exit(0);
+	}
+	ASSERT_LT(0, wait(&other));
+	EXPECT_EQ(0, other);
+	EXPECT_EQ(0, host_range(self->srv, "LOCK_EX", 0, 0));
+}
+
 /* A process of the server has the file's bytes 100 to 149 until "go" exists. */
 static int host_holds(const char *srv)
 {

@@ -331,6 +331,9 @@ Status op_write(Call& call) {
   if (!(*open)->writable())
     return Status::error(EBADF);
   const uint32_t flags = le32toh(body->flags);
+  // Pages would not go where they belong.
+  if ((flags & QTFS_WRITE_CACHED) && (*open)->kernel_append)
+    return Status::error(EPERM);
   const uint32_t durable = QTFS_OPEN_SYNC | QTFS_OPEN_DSYNC | QTFS_OPEN_DIRECT;
   const bool regular = (*open)->regular();
   const int rwf = write_rwf(flags);
