@@ -54,6 +54,13 @@ static loff_t qtfs_direct_llseek(struct file *file, loff_t offset, int whence)
 	return no_seek_end_llseek(file, offset, whence);
 }
 
+/* Nothing is cached: what the server's file does, be it EINVAL. */
+static int qtfs_direct_fsync(struct file *file, loff_t start, loff_t end,
+			     int datasync)
+{
+	return qtfs_fsync_call(qtfs_open_of(file), datasync);
+}
+
 /* Files that may have to be waited for */
 
 /* Most bytes of a READ that may wait: a buffer is set aside for as long. */
@@ -61,9 +68,11 @@ static loff_t qtfs_direct_llseek(struct file *file, loff_t offset, int whence)
 /* Of a connection: no message is longer. */
 #define MESSAGE_READ_MAX 262144
 
+/* io_uring's NOWAIT may wait for the server, but for nobody else. */
 static bool stream_nowait(const struct kiocb *iocb)
 {
-	return iocb->ki_filp->f_flags & O_NONBLOCK;
+	return (iocb->ki_filp->f_flags & O_NONBLOCK) ||
+	       (iocb->ki_flags & IOCB_NOWAIT);
 }
 
 ssize_t qtfs_stream_read_iter(struct kiocb *iocb, struct iov_iter *to)
@@ -75,8 +84,6 @@ ssize_t qtfs_stream_read_iter(struct kiocb *iocb, struct iov_iter *to)
 
 	if (!count)
 		return 0;
-	if (iocb->ki_flags & IOCB_NOWAIT)
-		return -EAGAIN;
 	if (S_ISFIFO(inode->i_mode))
 		count = min_t(size_t, count, STREAM_READ_MAX);
 	if (S_ISSOCK(inode->i_mode))
@@ -100,8 +107,6 @@ ssize_t qtfs_stream_write_iter(struct kiocb *iocb, struct iov_iter *from)
 	ssize_t done = 0, n = 0;
 	size_t count;
 
-	if (iocb->ki_flags & IOCB_NOWAIT)
-		return -EAGAIN;
 	if (fifo && !iov_iter_count(from))
 		return 0;
 	do {
@@ -158,6 +163,7 @@ const struct file_operations qtfs_stream_operations = {
 	.read_iter	= qtfs_stream_read_iter,
 	.write_iter	= qtfs_stream_write_iter,
 	.poll		= qtfs_poll,
+	.fsync		= qtfs_direct_fsync,
 	.unlocked_ioctl	= qtfs_stream_ioctl,
 	.compat_ioctl	= compat_ptr_ioctl,
 	.lock		= qtfs_lock,
@@ -173,6 +179,7 @@ const struct file_operations qtfs_direct_operations = {
 	.llseek		= qtfs_direct_llseek,
 	.read_iter	= qtfs_direct_read_iter,
 	.write_iter	= qtfs_direct_write_iter,
+	.fsync		= qtfs_direct_fsync,
 	.lock		= qtfs_lock,
 	.flock		= qtfs_flock,
 	.setlease	= simple_nosetlease,

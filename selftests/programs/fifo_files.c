@@ -4,6 +4,7 @@
  * between them and processes of the server. Other files that block, too.
  */
 #define _GNU_SOURCE
+#include <liburing.h>
 #include <sys/ioctl.h>
 #include <sys/time.h>
 
@@ -93,6 +94,51 @@ TEST_F(tree, meets_the_servers_processes)
 	EXPECT_EQ(11, read_all(fd, buf, sizeof(buf)));
 	EXPECT_EQ(0, memcmp(buf, "from there\n", 11));
 	EXPECT_EQ(0, read(fd, buf, sizeof(buf)));	/* nobody writes */
+	close(fd);
+}
+
+/* What one read by the ring gives, within two seconds; -ETIME: it waits. */
+static int ring_read(struct io_uring *ring, int fd, char *to, size_t len, bool begin)
+{
+	struct __kernel_timespec two = { .tv_sec = 2 };
+	struct io_uring_cqe *cqe;
+	int res;
+
+	if (begin) {
+		io_uring_prep_read(io_uring_get_sqe(ring), fd, to, len, 0);
+		io_uring_submit(ring);
+	}
+	res = io_uring_wait_cqe_timeout(ring, &cqe, &two);
+	if (res)
+		return res;
+	res = cqe->res;
+	io_uring_cqe_seen(ring, cqe);
+	return res;
+}
+
+TEST_F(tree, by_io_uring)
+{
+	struct io_uring ring;
+	char buf[8];
+	int fd;
+
+	if (io_uring_queue_init(4, &ring, 0))
+		SKIP(return, "no io_uring");
+	ASSERT_EQ(0, mkfifo("f", 0600));
+	fd = open("f", O_RDWR | O_NONBLOCK);
+	ASSERT_LE(0, fd);
+	EXPECT_EQ(-ETIME, ring_read(&ring, fd, buf, sizeof(buf), true));
+	ASSERT_EQ(3, write(fd, "abc", 3));
+	EXPECT_EQ(3, ring_read(&ring, fd, buf, sizeof(buf), false));
+	ASSERT_EQ(2, write(fd, "de", 2));
+	EXPECT_EQ(2, ring_read(&ring, fd, buf, sizeof(buf), true));
+	EXPECT_EQ(0, memcmp(buf, "dec", 3));
+	ASSERT_EQ(0, fcntl(fd, F_SETFL, 0));
+	EXPECT_EQ(-ETIME, ring_read(&ring, fd, buf, sizeof(buf), true));
+	ASSERT_EQ(1, write(fd, "f", 1));
+	EXPECT_EQ(1, ring_read(&ring, fd, buf, sizeof(buf), false));
+	EXPECT_EQ('f', buf[0]);
+	io_uring_queue_exit(&ring);
 	close(fd);
 }
 

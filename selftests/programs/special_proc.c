@@ -47,6 +47,19 @@ FIXTURE_VARIANT_ADD(special, by_7) { .chunk = 7 };
 FIXTURE_VARIANT_ADD(special, by_4095) { .chunk = 4095 };
 FIXTURE_VARIANT_ADD(special, by_70000) { .chunk = 70000 };
 
+/* As the server's kernel has it: sysfs says yes, procfs does not know it. */
+TEST_F(special, fsync)
+{
+	int sys = open("sys/kernel/uevent_seqnum", O_RDONLY);
+	int proc = open("proc/version", O_RDONLY);
+
+	ASSERT_TRUE(sys >= 0 && proc >= 0);
+	EXPECT_EQ(0, errno_of(fsync(sys)));
+	EXPECT_EQ(EINVAL, errno_of(fsync(proc)));
+	close(sys);
+	close(proc);
+}
+
 TEST_F_TIMEOUT(special, as_in_one_read, 120)
 {
 	static const char *const files[] = {
