@@ -65,6 +65,17 @@ struct dentry *qtfs_splice(struct inode *dir, struct dentry *dentry,
 	return alias;
 }
 
+/* After a call that failed: where it may have been done, nothing is believed. */
+static void name_unsure(struct inode *dir, struct dentry *dentry, int err)
+{
+	if (!qtfs_may_be_done(err))
+		return;
+	qtfs_names_changed(dir);
+	WRITE_ONCE(dentry->d_time, jiffies);
+	if (d_really_is_positive(dentry))
+		qtfs_inode_expire(d_inode(dentry));
+}
+
 /* A name that this client just made; the directory has changed. */
 static int dir_instantiate(struct inode *dir, struct dentry *dentry,
 			   const struct qtfs_wire_entry *wire, u64 clock)
@@ -234,6 +245,7 @@ static int dir_mknod(struct inode *dir, struct dentry *dentry, umode_t mode,
 		return err;
 	return dir_instantiate(dir, dentry, &entry, clock);
 }
+	name_unsure(dir, dentry, err);
 
 static int qtfs_mkdir(struct mnt_idmap *idmap, struct inode *dir,
 		      struct dentry *dentry, umode_t mode)
@@ -283,6 +295,7 @@ static int dir_remove(struct inode *dir, struct dentry *dentry, u16 op)
 		d_drop(dentry);	/* somebody else was faster */
 	if (!err)
 		qtfs_names_changed(dir);
+	name_unsure(dir, dentry, err);
 	return err;
 }
 
@@ -356,6 +369,8 @@ static int qtfs_rename(struct mnt_idmap *idmap, struct inode *old_dir,
 		return err;
 	qtfs_names_changed(old_dir);
 	qtfs_names_changed(new_dir);
+	name_unsure(old_dir, old_dentry, err);
+	name_unsure(new_dir, new_dentry, err);
 	qtfs_inode_expire(d_inode(old_dentry));
 	qtfs_dentry_believe(old_dentry, new_dir, clock);
 	if (d_really_is_negative(new_dentry))
@@ -390,12 +405,15 @@ static int qtfs_link(struct dentry *old, struct inode *dir,
 	int err;
 
 	err = qtfs_call(qtfs_session(dir->i_sb), &args);
-	if (err)
+	name_unsure(dir, dentry, err);
+	if (err) {
+		name_unsure(dir, old, err);
 		return err;
 	/* One name more: no earlier answer may take it back. */
 	clock = qtfs_inode_expire(d_inode(old));
 	return dir_instantiate(dir, dentry, &entry, clock);
 }
+	}
 
 static int qtfs_symlink(struct mnt_idmap *idmap, struct inode *dir,
 			struct dentry *dentry, const char *target)
@@ -426,6 +444,7 @@ static int qtfs_symlink(struct mnt_idmap *idmap, struct inode *dir,
 		return err;
 	return dir_instantiate(dir, dentry, &entry, clock);
 }
+	name_unsure(dir, dentry, err);
 
 /* Opening a name that the cache does not know: one round trip. */
 

@@ -678,7 +678,7 @@ ssize_t qtfs_write_once(struct kiocb *iocb, size_t count,
 	args.data_in = (struct kvec){ copy, count };
 	err = qtfs_call(open->session, &args);
 	kvfree(copy);
-	if (err == -EINTR)	/* killed: it may have been done */
+	if (qtfs_may_be_done(err))
 		set_bit(QTFS_INODE_STALE_DATA, &qtfs_i(inode)->state);
 	if (err)
 		return err;

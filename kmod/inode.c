@@ -578,8 +578,7 @@ static int setattr_call(struct inode *inode, struct iattr *iattr)
 	      qtfs_attr_decode(&wire, &attr);
 	clock = qtfs_inode_expire(inode);
 	if (err) {
-		/* Killed: it may have been done. */
-		if ((iattr->ia_valid & ATTR_SIZE) && err == -EINTR)
+		if ((iattr->ia_valid & ATTR_SIZE) && qtfs_may_be_done(err))
 			set_bit(QTFS_INODE_STALE_DATA, &qi->state);
 		return err;
 	}

@@ -208,6 +208,12 @@ int qtfs_wire_status(__le32 status);
  */
 int qtfs_call(struct qtfs_session *session, struct qtfs_args *args);
 
+/* Whether the engine may have done what failed with @err here: nobody waited for its answer. */
+static inline bool qtfs_may_be_done(int err)
+{
+	return err == -EINTR || err == -ETIMEDOUT;
+}
+
 /**
  * qtfs_submit - ask the engine and let @req->done have the answer
  * @req: with @done set, which gets the caller's reference
