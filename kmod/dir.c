@@ -118,8 +118,12 @@ static struct dentry *qtfs_lookup(struct inode *dir, struct dentry *dentry,
 
 	if (dentry->d_name.len > QTFS_NAME_MAX)
 		return ERR_PTR(-ENAMETOOLONG);
-	/* What must not exist: the operation that follows will find out. */
-	if ((flags & LOOKUP_CREATE) && (flags & LOOKUP_EXCL))
+	/*
+	 * What must not exist, or will be no more: the operation that follows
+	 * will find out, if there is one.
+	 */
+	if (((flags & (LOOKUP_CREATE | LOOKUP_EXCL)) == (LOOKUP_CREATE | LOOKUP_EXCL) ||
+	     (flags & LOOKUP_RENAME_TARGET)) && !sb_rdonly(dir->i_sb))
 		return NULL;
 
 	set_bit(QTFS_INODE_LIST_PLUS, &qtfs_i(dir)->state);
@@ -241,11 +245,11 @@ static int dir_mknod(struct inode *dir, struct dentry *dentry, umode_t mode,
 	int err;
 
 	err = qtfs_call(qtfs_session(dir->i_sb), &args);
+	name_unsure(dir, dentry, err);
 	if (err)
 		return err;
 	return dir_instantiate(dir, dentry, &entry, clock);
 }
-	name_unsure(dir, dentry, err);
 
 static int qtfs_mkdir(struct mnt_idmap *idmap, struct inode *dir,
 		      struct dentry *dentry, umode_t mode)
@@ -291,11 +295,11 @@ static int dir_remove(struct inode *dir, struct dentry *dentry, u16 op)
 	int err;
 
 	err = qtfs_call(qtfs_session(dir->i_sb), &args);
+	name_unsure(dir, dentry, err);
 	if (err == -ENOENT)
 		d_drop(dentry);	/* somebody else was faster */
 	if (!err)
 		qtfs_names_changed(dir);
-	name_unsure(dir, dentry, err);
 	return err;
 }
 
@@ -365,12 +369,12 @@ static int qtfs_rename(struct mnt_idmap *idmap, struct inode *old_dir,
 	body.flags = cpu_to_le32(wire);
 
 	err = qtfs_call(qtfs_session(old_dir->i_sb), &args);
+	name_unsure(old_dir, old_dentry, err);
+	name_unsure(new_dir, new_dentry, err);
 	if (err)
 		return err;
 	qtfs_names_changed(old_dir);
 	qtfs_names_changed(new_dir);
-	name_unsure(old_dir, old_dentry, err);
-	name_unsure(new_dir, new_dentry, err);
 	qtfs_inode_expire(d_inode(old_dentry));
 	qtfs_dentry_believe(old_dentry, new_dir, clock);
 	if (d_really_is_negative(new_dentry))
@@ -409,11 +413,11 @@ static int qtfs_link(struct dentry *old, struct inode *dir,
 	if (err) {
 		name_unsure(dir, old, err);
 		return err;
+	}
 	/* One name more: no earlier answer may take it back. */
 	clock = qtfs_inode_expire(d_inode(old));
 	return dir_instantiate(dir, dentry, &entry, clock);
 }
-	}
 
 static int qtfs_symlink(struct mnt_idmap *idmap, struct inode *dir,
 			struct dentry *dentry, const char *target)
@@ -440,11 +444,11 @@ static int qtfs_symlink(struct mnt_idmap *idmap, struct inode *dir,
 	if (len > QTFS_PATH_MAX)
 		return -ENAMETOOLONG;
 	err = qtfs_call(qtfs_session(dir->i_sb), &args);
+	name_unsure(dir, dentry, err);
 	if (err)
 		return err;
 	return dir_instantiate(dir, dentry, &entry, clock);
 }
-	name_unsure(dir, dentry, err);
 
 /* Opening a name that the cache does not know: one round trip. */
 

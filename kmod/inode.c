@@ -431,6 +431,38 @@ void qtfs_names_changed(struct inode *dir)
 	spin_unlock(&qi->lock);
 }
 
+/* What the caller may do with it, and its attributes. */
+static int access_ask(struct inode *inode, u32 *allowed)
+{
+	struct qtfs_wire_access body = {
+		.node = cpu_to_le64(qtfs_i(inode)->node),
+		.mask = cpu_to_le32(QTFS_MAY_READ | QTFS_MAY_WRITE |
+				    QTFS_MAY_EXEC),
+	};
+	struct qtfs_wire_access_rep rep;
+	struct qtfs_args args = {
+		.op	 = QTFS_OP_ACCESS,
+		.nr_in	 = 1,
+		.in[0]	 = { &body, sizeof(body) },
+		.out	 = { &rep, sizeof(rep) },
+		.out_min = sizeof(rep),
+	};
+	u64 clock = qtfs_clock(inode->i_sb);
+	struct qtfs_attr attr;
+	int err;
+
+	err = qtfs_call(qtfs_session(inode->i_sb), &args) ?:
+	      qtfs_attr_decode(&rep.attr, &attr);
+	if (err)
+		return err;
+	if (inode_wrong_type(inode, attr.mode))
+		return -ESTALE;
+	*allowed = le32_to_cpu(rep.allowed);
+	qtfs_inode_update(inode, &attr, clock, false);
+	qtfs_access_learn(inode, current_cred(), *allowed, clock);
+	return 0;
+}
+
 int qtfs_inode_revalidate(struct inode *inode, bool force)
 {
 	struct qtfs_inode *qi = qtfs_i(inode);
@@ -447,6 +479,7 @@ int qtfs_inode_revalidate(struct inode *inode, bool force)
 	};
 	struct qtfs_open *open = NULL;
 	struct qtfs_attr attr;
+	u32 allowed;
 	u64 clock;
 	int err;
 
@@ -457,6 +490,9 @@ int qtfs_inode_revalidate(struct inode *inode, bool force)
 	    !qtfs_session_alive(qtfs_session(inode->i_sb)))
 		return 0;
 
+	/* Whether it may be searched is the next question, as a rule. */
+	if (S_ISDIR(inode->i_mode))
+		return access_ask(inode, &allowed);
 	clock = qtfs_clock(inode->i_sb);
 	if (S_ISREG(inode->i_mode))
 		open = qtfs_open_any(inode, 0);
@@ -644,7 +680,18 @@ void qtfs_access_learn(struct inode *inode, const struct cred *cred,
 	spin_unlock(&qi->lock);
 }
 
-/* 1: allowed, 0: not, -ENODATA: not known. */
+/* 0 or why not. */
+static int access_verdict(u32 allowed, u32 want)
+{
+	u32 missing = want & ~allowed;
+
+	if (!missing)
+		return 0;
+	return (missing & QTFS_MAY_WRITE) && (allowed & QTFS_MAY_READONLY) ?
+	       -EROFS : -EACCES;
+}
+
+/* -ENODATA: not known. */
 static int access_cached(struct inode *inode, u32 want)
 {
 	u32 id = qtfs_cred_peek(qtfs_session(inode->i_sb), current_cred());
@@ -655,53 +702,21 @@ static int access_cached(struct inode *inode, u32 want)
 	for (i = 0; i < QTFS_ACCESS_SLOTS; i++)
 		if (id && qi->access[i].cred == id &&
 		    time_before(jiffies, qi->access[i].until))
-			ret = (qi->access[i].allowed & want) == want;
+			ret = access_verdict(qi->access[i].allowed, want);
 	spin_unlock(&qi->lock);
 	return ret;
 }
 
-static int access_call(struct inode *inode, u32 want)
-{
-	struct qtfs_wire_access body = {
-		.node = cpu_to_le64(qtfs_i(inode)->node),
-		.mask = cpu_to_le32(QTFS_MAY_READ | QTFS_MAY_WRITE |
-				    QTFS_MAY_EXEC),
-	};
-	struct qtfs_wire_access_rep rep;
-	struct qtfs_args args = {
-		.op	 = QTFS_OP_ACCESS,
-		.nr_in	 = 1,
-		.in[0]	 = { &body, sizeof(body) },
-		.out	 = { &rep, sizeof(rep) },
-		.out_min = sizeof(rep),
-	};
-	u64 clock = qtfs_clock(inode->i_sb);
-	struct qtfs_attr attr;
-	u32 allowed;
-	int err;
-
-	err = qtfs_call(qtfs_session(inode->i_sb), &args) ?:
-	      qtfs_attr_decode(&rep.attr, &attr);
-	if (err)
-		return err;
-	if (inode_wrong_type(inode, attr.mode))
-		return -ESTALE;
-	allowed = le32_to_cpu(rep.allowed);
-	qtfs_inode_update(inode, &attr, clock, false);
-	qtfs_access_learn(inode, current_cred(), allowed, clock);
-	return (allowed & want) == want ? 0 : -EACCES;
-}
-
 int qtfs_permission(struct mnt_idmap *idmap, struct inode *inode, int mask)
 {
-	u32 want = qtfs_may_encode(mask);
+	u32 want = qtfs_may_encode(mask), allowed;
 	int ret;
 
 	if (!want || S_ISLNK(inode->i_mode))
 		return 0;
 	/* The operation itself will be checked, with the same credentials. */
 	if (!(mask & (MAY_ACCESS | MAY_CHDIR))) {
-		if ((mask & MAY_OPEN) && !(mask & MAY_EXEC) &&
+		if ((mask & MAY_OPEN) &&
 		    (S_ISREG(inode->i_mode) || S_ISDIR(inode->i_mode)))
 			return 0;
 		if ((mask & MAY_WRITE) &&
@@ -709,11 +724,12 @@ int qtfs_permission(struct mnt_idmap *idmap, struct inode *inode, int mask)
 			return 0;
 	}
 	ret = access_cached(inode, want);
-	if (ret >= 0)
-		return ret ? 0 : -EACCES;
+	if (ret != -ENODATA)
+		return ret;
 	if (mask & MAY_NOT_BLOCK)
 		return -ECHILD;
-	return access_call(inode, want);
+	ret = access_ask(inode, &allowed);
+	return ret ?: access_verdict(allowed, want);
 }
 
 const struct inode_operations qtfs_file_inode_operations = {

@@ -98,6 +98,9 @@ put "$DIR/x" text
 expect_fail EXDEV ln "$DIR/x" "$DIR/small/x"
 on_host "mount -o remount,nr_inodes=100 $SRV/small"
 expect_ok mv "$DIR/x" "$DIR/small/x"
+expect_says "Read-only" python3 -c "import ctypes, os
+c = ctypes.CDLL(None, use_errno=True)
+c.access(b'$DIR/ro/f', os.W_OK) and exit(os.strerror(ctypes.get_errno()))"
 expect_output text on_host cat "$SRV/small/x"
 
 begin "a mount point of the server is busy"

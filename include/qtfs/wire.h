@@ -453,6 +453,7 @@ QTFS_WIRE_ASSERT(struct qtfs_wire_attr, 144);
 #define QTFS_MAY_WRITE		0x2u
 #define QTFS_MAY_READ		0x4u
 #define QTFS_MAY_KNOWN		0x8u	/* the other bits were determined */
+#define QTFS_MAY_READONLY	0x10u	/* nobody writes: the filesystem, mount or export is read-only */
 
 /**
  * struct qtfs_wire_entry - a name's node

@@ -149,8 +149,11 @@ TEST_F(tree, running_programs)
 {
 	char out[64];
 
-	ASSERT_EQ(0, on_host(NULL, 0, "cp /bin/echo %s/prog; chmod 755 %s/prog; cp /bin/echo %s/plain; chmod 644 %s/plain",
-			     self->srv, self->srv, self->srv, self->srv));
+	/* Another in its place, which nobody has looked at. */
+	ASSERT_EQ(0, on_host(NULL, 0, "cd %s; echo no program >prog; chmod 644 prog", self->srv));
+	EXPECT_EQ(EACCES, errno_of(access("prog", X_OK)));
+	ASSERT_EQ(0, on_host(NULL, 0, "cd %s; rm prog; cp /bin/echo prog; chmod 755 prog; cp prog plain; chmod 644 plain",
+			     self->srv));
 	EXPECT_EQ(0, shell(out, sizeof(out), "./prog it runs"));
 	EXPECT_STREQ("it runs", out);
 	EXPECT_EQ(126, shell(out, sizeof(out), "./plain it runs"));

@@ -74,21 +74,26 @@ uint32_t allowed(int fd, const char* name, uint32_t mask, bool readonly) {
     uint32_t wire;
     int native;
   } modes[] = {{QTFS_MAY_EXEC, X_OK}, {QTFS_MAY_WRITE, W_OK}, {QTFS_MAY_READ, R_OK}};
-  if (readonly)
+  uint32_t result = QTFS_MAY_KNOWN;
+  if (readonly && (mask & QTFS_MAY_WRITE)) {
+    result |= QTFS_MAY_READONLY;
     mask &= ~QTFS_MAY_WRITE;
+  }
   int native = F_OK;
   for (const auto& mode : modes)
     if (mask & mode.wire)
       native |= mode.native;
-  uint32_t result = 0;
-  if (may(fd, name, native)) {
-    result = mask;
-  } else {
-    for (const auto& mode : modes)
-      if ((mask & mode.wire) && may(fd, name, mode.native))
-        result |= mode.wire;
+  if (may(fd, name, native))
+    return result | mask;
+  for (const auto& mode : modes) {
+    if (!(mask & mode.wire))
+      continue;
+    if (may(fd, name, mode.native))
+      result |= mode.wire;
+    else if (errno == EROFS)
+      result |= QTFS_MAY_READONLY;
   }
-  return (result & (QTFS_MAY_EXEC | QTFS_MAY_WRITE | QTFS_MAY_READ)) | QTFS_MAY_KNOWN;
+  return result;
 }
 
 namespace {

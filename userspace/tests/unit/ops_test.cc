@@ -554,7 +554,7 @@ TEST_F(ReadOnly, NothingChanges) {
   set.node = htole64(node);
   set.valid = htole32(QTFS_SET_MODE);
   EXPECT_EQ(EROFS, client_.setattr(set).err());
-  EXPECT_EQ(uint32_t{QTFS_MAY_READ | QTFS_MAY_KNOWN},
+  EXPECT_EQ(uint32_t{QTFS_MAY_READ | QTFS_MAY_KNOWN | QTFS_MAY_READONLY},
             *client_.access(node, QTFS_MAY_READ | QTFS_MAY_WRITE));
   EXPECT_TRUE(le32toh(client_.statfs(root_)->flags) & QTFS_STATFS_RDONLY);
 }
