@@ -47,6 +47,7 @@ enum {
  * @opens: struct qtfs_open of this inode
  * @writeback: WRITE requests under way
  * @writeback_wq: wakes when that changes
+ * @failed: how many of them have failed so far
  * @target: a symbolic link's, once read
  */
 struct qtfs_inode {
@@ -83,6 +84,7 @@ struct qtfs_inode {
 
 	atomic_t writeback;
 	wait_queue_head_t writeback_wq;
+	u32 failed;
 	char *target;
 };
 
@@ -91,14 +93,14 @@ static inline struct qtfs_inode *qtfs_i(const struct inode *inode)
 	return container_of(inode, struct qtfs_inode, vfs);
 }
 
-/* Never cached: procfs and the like. */
-static inline bool qtfs_is_synthetic(const struct inode *inode)
 /* With cache=none only mappings have pages. */
 static inline bool qtfs_is_uncached(const struct inode *inode)
 {
 	return qtfs_fs(inode->i_sb)->opts.cache == QTFS_CACHE_NONE;
 }
 
+/* Never cached: procfs and the like. */
+static inline bool qtfs_is_synthetic(const struct inode *inode)
 {
 	return READ_ONCE(qtfs_i(inode)->flags) & QTFS_ATTR_SYNTHETIC;
 }

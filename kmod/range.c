@@ -133,6 +133,18 @@ long qtfs_fallocate(struct file *file, int mode, loff_t offset, loff_t len)
 	return err;
 }
 
+/* What the server is to copy must be there: an error that fsync(2) will tell counts now. */
+static int flush_for_server(struct inode *inode)
+{
+	struct qtfs_inode *qi = qtfs_i(inode);
+	u32 before = READ_ONCE(qi->failed);
+	int err = qtfs_flush_pages(inode, NULL);
+
+	if (!err && READ_ONCE(qi->failed) != before)
+		err = -EIO;
+	return err;
+}
+
 static ssize_t copy_call(struct file *in, loff_t in_pos, struct file *out,
 			 loff_t out_pos, u64 len, u32 flags,
 			 struct qtfs_wire_write_rep *rep)
@@ -155,9 +167,9 @@ static ssize_t copy_call(struct file *in, loff_t in_pos, struct file *out,
 	};
 	int err;
 
-	err = qtfs_flush_pages(file_inode(in), NULL);
+	err = flush_for_server(file_inode(in));
 	if (!err)
-		err = qtfs_flush_pages(file_inode(out), NULL);
+		err = flush_for_server(file_inode(out));
 	if (!err)
 		err = qtfs_call(open->session, &args);
 	if (err)
@@ -188,7 +200,9 @@ static ssize_t copy_locked(struct file *in, loff_t in_pos, struct file *out,
 
 static bool copied_by_server(struct file *in, struct file *out)
 {
-	return file_inode(in)->i_sb == file_inode(out)->i_sb &&
+	/* Submounts as well: it says itself what it cannot copy between them. */
+	return qtfs_session(file_inode(in)->i_sb) ==
+		       qtfs_session(file_inode(out)->i_sb) &&
 	       !qtfs_is_synthetic(file_inode(in)) &&
 	       !qtfs_is_synthetic(file_inode(out));
 }
@@ -234,8 +248,8 @@ static loff_t dedupe(struct file *in, loff_t in_pos, struct file *out,
 
 	if (!len)
 		return 0;
-	err = qtfs_flush_pages(file_inode(in), NULL) ?:
-	      qtfs_flush_pages(file_inode(out), NULL) ?:
+	err = flush_for_server(file_inode(in)) ?:
+	      flush_for_server(file_inode(out)) ?:
 	      qtfs_call(qtfs_open_of(out)->session, &args);
 	if (err)
 		return err;

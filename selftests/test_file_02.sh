@@ -65,6 +65,21 @@ python3 - "$DIR/small/t" <<-'END' || fail "who was told what"
 END
 rm -f "$DIR/small/t"
 
+begin "what could not be written is not copied on the server"
+python3 - "$DIR/small/t" <<-'END' || fail "it was"
+	import os, sys
+	full = os.open(sys.argv[1], os.O_RDWR | os.O_CREAT)
+	copy = os.open(sys.argv[1] + ".copy", os.O_RDWR | os.O_CREAT)
+	try:
+	    os.pwrite(full, bytes(4096), 8 << 20)
+	    os.pwrite(full, b"x" * (2 << 20), 0)
+	    os.copy_file_range(full, copy, 100, 1 << 20, 0)
+	except OSError:
+	    sys.exit(0)
+	sys.exit("copied")
+END
+rm -f "$DIR/small/t" "$DIR/small/t.copy"
+
 begin "what did fit is there, and room made is used"
 dd if=/dev/zero of="$DIR/small/a" bs=64k count=64 2>/dev/null
 expect_ok sh -c "[ $(used a) -gt 500000 ]"
@@ -83,6 +98,9 @@ begin "a read-only filesystem of the server"
 expect_output old cat "$DIR/ro/f"
 expect_fail EROFS touch "$DIR/ro/new"
 expect_fail EROFS mkdir "$DIR/ro/new"
+expect_says "Read-only" python3 -c "import ctypes, os
+c = ctypes.CDLL(None, use_errno=True)
+c.access(b'$DIR/ro/f', os.W_OK) and exit(os.strerror(ctypes.get_errno()))"
 expect_fail EROFS rm "$DIR/ro/f"
 expect_fail EROFS mv "$DIR/ro/f" "$DIR/ro/g"
 expect_fail EROFS chmod 600 "$DIR/ro/f"
@@ -98,9 +116,6 @@ put "$DIR/x" text
 expect_fail EXDEV ln "$DIR/x" "$DIR/small/x"
 on_host "mount -o remount,nr_inodes=100 $SRV/small"
 expect_ok mv "$DIR/x" "$DIR/small/x"
-expect_says "Read-only" python3 -c "import ctypes, os
-c = ctypes.CDLL(None, use_errno=True)
-c.access(b'$DIR/ro/f', os.W_OK) and exit(os.strerror(ctypes.get_errno()))"
 expect_output text on_host cat "$SRV/small/x"
 
 begin "a mount point of the server is busy"
