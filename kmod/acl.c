@@ -12,7 +12,7 @@
 
 #ifdef QTFS_HAVE_GET_INODE_ACL
 
-#define ACL_BYTES_MAX 8192	/* about 1000 entries */
+#define ACL_BYTES_MAX QTFS_XATTR_MAX
 
 /* In qtfs_inode.no_acl. */
 static int acl_bit(int type)
@@ -38,7 +38,7 @@ struct posix_acl *qtfs_get_acl(struct mnt_idmap *idmap, struct dentry *dentry,
 	/* Setting one moves ctime, and with it the change attribute. */
 	if (test_bit(acl_bit(type), &qi->no_acl) && qtfs_inode_fresh(&qi->vfs))
 		return NULL;
-	buf = kmalloc(ACL_BYTES_MAX, GFP_KERNEL);
+	buf = kvmalloc(ACL_BYTES_MAX, GFP_KERNEL);
 	if (!buf)
 		return ERR_PTR(-ENOMEM);
 	clock = qtfs_clock(qi->vfs.i_sb);
@@ -53,7 +53,7 @@ struct posix_acl *qtfs_get_acl(struct mnt_idmap *idmap, struct dentry *dentry,
 	if (!acl && qtfs_inode_latest(&qi->vfs, clock))
 		set_bit(acl_bit(type), &qi->no_acl);
 	spin_unlock(&qi->lock);
-	kfree(buf);
+	kvfree(buf);
 	return acl;
 }
 
@@ -67,13 +67,13 @@ int qtfs_set_acl(struct mnt_idmap *idmap, struct dentry *dentry,
 	clear_bit(acl_bit(type), &qtfs_i(inode)->no_acl);
 	if (!acl)
 		return qtfs_xattr_set(inode, acl_name(type), NULL, 0, 0);
-	buf = kmalloc(ACL_BYTES_MAX, GFP_KERNEL);
+	buf = kvmalloc(ACL_BYTES_MAX, GFP_KERNEL);
 	if (!buf)
 		return -ENOMEM;
 	n = posix_acl_to_xattr(&init_user_ns, acl, buf, ACL_BYTES_MAX);
 	if (n > 0)
 		n = qtfs_xattr_set(inode, acl_name(type), buf, n, 0);
-	kfree(buf);
+	kvfree(buf);
 	return n;
 }
 

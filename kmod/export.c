@@ -47,6 +47,7 @@ void qtfs_handles_init(struct qtfs_handles *handles)
 {
 	xa_init(&handles->nodes);
 	atomic_set(&handles->nr, 0);
+	handles->hand = 0;
 }
 
 void qtfs_handles_destroy(struct qtfs_handles *handles)
@@ -58,12 +59,18 @@ void qtfs_handles_destroy(struct qtfs_handles *handles)
 static void handles_trim(struct super_block *sb)
 {
 	struct qtfs_handles *handles = &qtfs_session(sb)->handles;
-	unsigned long index = 0;
+	unsigned long index = READ_ONCE(handles->hand);
 	void *stamp;
 
 	if (atomic_read(&handles->nr) < HANDLES_MAX)
 		return;
+	/* In turn: one that is named again and again is not the next again. */
 	stamp = xa_find(&handles->nodes, &index, ULONG_MAX, XA_PRESENT);
+	if (!stamp) {
+		index = 0;
+		stamp = xa_find(&handles->nodes, &index, ULONG_MAX, XA_PRESENT);
+	}
+	WRITE_ONCE(handles->hand, index + 1);
 	if (!stamp || xa_cmpxchg(&handles->nodes, index, stamp, NULL, 0) != stamp)
 		return;
 	atomic_dec(&handles->nr);

@@ -15,10 +15,12 @@ struct super_block;
  * struct qtfs_handles - nodes that the engine keeps because handles name them
  * @nodes: by node; the stamp that forgets one, 0 while its inode is in use
  * @nr: how many
+ * @hand: where the search for one to give up goes on
  */
 struct qtfs_handles {
 	struct xarray nodes;
 	atomic_t nr;
+	unsigned long hand;
 };
 
 void qtfs_handles_init(struct qtfs_handles *handles);

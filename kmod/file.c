@@ -595,21 +595,23 @@ static ssize_t qtfs_splice_read(struct file *file, loff_t *pos,
 {
 	int err;
 
+	if (qtfs_is_uncached(file_inode(file)))
+		return copy_splice_read(file, pos, pipe, len, flags);
+	err = read_revalidate(file_inode(file));
 	return err ?: filemap_splice_read(file, pos, pipe, len, flags);
 }
 
 static u32 write_flags(const struct kiocb *iocb)
 {
+	const struct inode *inode = file_inode(iocb->ki_filp);
 	u32 flags = 0;
 
 	if (iocb->ki_flags & IOCB_APPEND)
 		flags |= QTFS_WRITE_APPEND;
 	if (iocb->ki_flags & IOCB_SYNC)
-	if (qtfs_is_uncached(file_inode(file)))
-		return copy_splice_read(file, pos, pipe, len, flags);
-	err = read_revalidate(file_inode(file));
 		flags |= QTFS_WRITE_SYNC;
-	else if (iocb->ki_flags & IOCB_DSYNC)
+	else if ((iocb->ki_flags & IOCB_DSYNC) ||
+		 (S_ISREG(inode->i_mode) && IS_SYNC(inode)))
 		flags |= QTFS_WRITE_DSYNC;
 	return flags;
 }
@@ -736,12 +738,12 @@ static ssize_t qtfs_write_iter(struct kiocb *iocb, struct iov_iter *from)
 		  qtfs_is_uncached(inode) || qtfs_partly_locked(inode);
 	n = generic_write_checks(iocb, from);
 	err = n > 0 ? qtfs_may_modify(inode) : 0;
-	if (err)
-		n = err;
 	/* RWF_NOAPPEND, or O_APPEND taken away: the VFS would have refused it. */
 	if (!err && n > 0 && !(iocb->ki_flags & IOCB_APPEND) &&
 	    (qtfs_open_of(iocb->ki_filp)->flags & QTFS_OPENED_APPEND))
 		err = -EPERM;
+	if (err)
+		n = err;
 	if (n > 0)
 		n = through ? qtfs_write_through(iocb, from) :
 			      qtfs_buffered_write(iocb, from);

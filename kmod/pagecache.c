@@ -401,16 +401,18 @@ static ssize_t write_folios(struct kiocb *iocb, struct iov_iter *from)
 {
 	struct address_space *mapping = iocb->ki_filp->f_mapping;
 	ssize_t done = 0, n = 0;
+	size_t count = 0;	/* bytes of the caller's that are in memory */
 
 	while (iov_iter_count(from)) {
-		size_t count = min_t(size_t, iov_iter_count(from), SZ_1M);
-
 		if (fatal_signal_pending(current)) {
 			n = -EINTR;
 			break;
 		}
 		/* The folio lock and the caller's page might be the same. */
-		count -= fault_in_iov_iter_readable(from, count);
+		if (!count) {
+			count = min_t(size_t, iov_iter_count(from), SZ_1M);
+			count -= fault_in_iov_iter_readable(from, count);
+		}
 		if (!count) {
 			n = -EFAULT;
 			break;
@@ -419,6 +421,8 @@ static ssize_t write_folios(struct kiocb *iocb, struct iov_iter *from)
 		if (n < 0)
 			break;
 		done += n;
+		/* Nothing: its pages may have gone again. */
+		count = n ? count - n : 0;
 		cond_resched();
 		balance_dirty_pages_ratelimited(mapping);
 	}
@@ -508,10 +512,6 @@ int qtfs_mmap(struct file *file, struct vm_area_struct *vma)
 {
 	int err;
 
-	if (err)
-		return err;
-	vma->vm_ops = &qtfs_vm_ops;
-	return 0;
 	/* As for an inode that only takes what is appended. */
 	if ((vma->vm_flags & (VM_SHARED | VM_MAYWRITE)) == (VM_SHARED | VM_MAYWRITE) &&
 	    (qtfs_open_of(file)->flags & QTFS_OPENED_APPEND))
@@ -519,6 +519,10 @@ int qtfs_mmap(struct file *file, struct vm_area_struct *vma)
 	if (qtfs_is_uncached(file_inode(file)))
 		set_bit(QTFS_INODE_STALE_DATA, &qtfs_i(file_inode(file))->state);
 	err = qtfs_revalidate_pages(file_inode(file));
+	if (err)
+		return err;
+	vma->vm_ops = &qtfs_vm_ops;
+	return 0;
 }
 
 const struct address_space_operations qtfs_aops = {

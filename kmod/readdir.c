@@ -261,6 +261,9 @@ static loff_t qtfs_dir_llseek(struct file *file, loff_t offset, int whence)
 		return -EINVAL;
 	if (offset < 0)
 		return -EINVAL;
+	/* rewinddir(3) has the directory read again, even from where it is. */
+	if (whence == SEEK_SET)
+		qtfs_open_of(file)->dir_pos = -1;
 	return file->f_pos = offset;
 }
 

@@ -67,9 +67,11 @@ static int qtfs_sync_fs(struct super_block *sb, int wait)
 	/* Not even SIGKILL would end it. */
 	if (current->flags & (PF_EXITING | PF_KTHREAD))
 		args.timeout = 60 * HZ;
-	/* sync(2) is everybody's: a lost server must not hold it up. */
-	if (!wait || sb_rdonly(sb) || !qtfs_session_alive(session))
+	if (!wait || sb_rdonly(sb))
 		return 0;
+	/* sync(2) is everybody's: a lost server must not hold it up. */
+	if (!qtfs_session_alive(session))
+		return -EIO;
 	return qtfs_call(session, &args);
 }
 

@@ -76,6 +76,31 @@ TEST_F_TIMEOUT(tree, complete, 200)
 	}
 }
 
+static unsigned int rest_of(DIR *dir)
+{
+	unsigned int n = 0;
+
+	while (readdir(dir))
+		n++;
+	return n;
+}
+
+/* rewinddir(3): as it is now. */
+TEST_F(tree, rewound)
+{
+	DIR *dir = opendir(".");
+
+	ASSERT_NE(NULL, dir);
+	EXPECT_EQ(2, rest_of(dir));
+	ASSERT_EQ(0, mkdir("new", 0755));
+	rewinddir(dir);
+	EXPECT_EQ(3, rest_of(dir));
+	ASSERT_EQ(0, on_host(NULL, 0, "mkdir %s/theirs", self->srv));
+	rewinddir(dir);
+	EXPECT_EQ(4, rest_of(dir));
+	closedir(dir);
+}
+
 /* Odd ones vanish, others come; the even ones must all be there, once. */
 static void stir(unsigned int turn)
 {
