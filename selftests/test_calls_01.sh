@@ -95,10 +95,10 @@ cat >"$TMP/calls.py" <<-'END'
 	    if from_nothing:
 	        drop()
 	        os.stat(where)
-	    time.sleep(0.3)  # for what nobody waits for
+	    time.sleep(0.1)  # for what nobody waits for
 	    before = calls()
 	    run()
-	    time.sleep(0.3)
+	    time.sleep(0.1)
 	    took = dict(calls() - before)
 	    how = "cold" if from_nothing else "warm"
 	    print(f"{words}, {how}: {took}")

@@ -57,7 +57,7 @@ expect_fail EROFS rm "$OTHER/d/f"
 expect_fail EROFS bash -c "echo x >>$OTHER/d/f"
 expect_fail EROFS chmod 600 "$OTHER/d/f"
 expect_ok touch "$DIR/new"
-expect_ok test -e "$OTHER/new"
+wait_until 40 test -e "$OTHER/new" || fail "it does not see it"
 
 begin "remount makes it writable, and back"
 expect_ok mount -o remount,rw "$OTHER"

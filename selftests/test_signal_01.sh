@@ -53,7 +53,7 @@ sum=$(sha256sum <"$DIR/big")
 mkdir "$DIR/many" && (cd "$DIR/many" && touch f{1..100})
 
 begin "processes killed while they read, write, create and list"
-for ((round = 0; round < 12; round++)); do
+for ((round = 0; round < 8; round++)); do
 	set -m
 	for kind in reader writer maker lister syncer; do
 		$kind $round &

@@ -384,7 +384,7 @@ TEST_F(matrix, every_call)
 	set_fault(self->proxy, variant->fault, true);
 	close(self->go[1]);
 	ASSERT_TRUE(all_are(self->callers, CALLING));
-	nap_ms(500);
+	nap_ms(200);
 	for (i = 0; i < NR; i++) {
 		if (variant->fault == ENGINE_KILLED && ends_with_server(i))
 			continue;

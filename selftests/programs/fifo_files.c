@@ -460,7 +460,7 @@ static bool interrupted_within(pid_t pid, double seconds, int *status)
 
 TEST_F_TIMEOUT(tree, many_wait_and_the_rest_goes_on, 250)
 {
-	enum { MANY = 300 };
+	enum { MANY = 100 };
 	pid_t pid[MANY];
 	char name[16];
 	struct stat st;

@@ -482,7 +482,7 @@ static bool same(const struct outcome *o, const struct step *s, int n)
 TEST_F_TIMEOUT(tree, of_processes_as_locally, 250)
 {
 	char local[] = "/dev/shm/lock_files.XXXXXX";
-	unsigned int seed = time(NULL), steps = on_debug(300, 1500), n, wrong = 0;
+	unsigned int seed = time(NULL), steps = on_debug(300, 600), n, wrong = 0;
 	int sock[3][2], i, fd = mkstemp(local);
 	struct outcome o[2];
 	struct step s;
@@ -515,7 +515,7 @@ TEST_F_TIMEOUT(tree, of_processes_as_locally, 250)
 TEST_F_TIMEOUT(tree, of_open_files_as_locally, 250)
 {
 	char local[] = "/dev/shm/lock_files.XXXXXX";
-	unsigned int seed = time(NULL), steps = on_debug(300, 1500), n, wrong = 0;
+	unsigned int seed = time(NULL), steps = on_debug(300, 600), n, wrong = 0;
 	int fds[3][2], i, j, fd = mkstemp(local);
 	struct outcome o[2];
 	struct step s;
