@@ -234,8 +234,8 @@ Result<qtfs_wire_opened> grant_open(Call& call, const Ref<Node>& node, Opened ma
   open->kernel_append = made.kernel_append;
   open->socket = made.socket;
   qtfs_wire_opened opened{};
-  opened.flags = htole32(opened_flags(call, *open) |
-                         (open->kernel_append ? QTFS_OPENED_APPEND : 0));
+  opened.flags =
+      htole32(opened_flags(call, *open) | (open->kernel_append ? QTFS_OPENED_APPEND : 0));
   opened.socket = htole32(open->socket);
   const auto attr = made.attr ? Result<qtfs_wire_attr>(*made.attr)
                               : fd_attr(open->fd.get(), node->traits.flags());
