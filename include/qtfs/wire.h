@@ -693,7 +693,7 @@ QTFS_WIRE_ASSERT(struct qtfs_wire_symlink, 16);
 #define QTFS_OPENED_STREAM	0x0002u	/* no offsets: FIFO, tty */
 #define QTFS_OPENED_NOSEEK	0x0004u
 #define QTFS_OPENED_DIRECT	0x0008u	/* do not cache: synthetic files */
-#define QTFS_OPENED_APPEND	0x0010u
+#define QTFS_OPENED_APPEND	0x0010u	/* the inode takes only what is appended */
 #define QTFS_OPENED_BACKING	0x0020u	/* a backing file is offered */
 #define QTFS_OPENED_CREATED	0x0040u	/* CREATE made the file */
 

@@ -7,6 +7,7 @@
 #include <linux/fs.h>
 #include <sys/resource.h>
 #include <sys/swap.h>
+#include <sys/mman.h>
 #include <sys/uio.h>
 
 #include "common.h"
@@ -217,6 +218,7 @@ TEST_F(tree, durable_writes)
 TEST_F(tree, at_the_end)
 {
 	int fd = open("f", O_RDWR | O_CREAT, 0644);
+	char *map;
 
 	ASSERT_EQ(3, write(fd, "one", 3));
 	EXPECT_EQ(3, write_with(fd, "two", 0, RWF_APPEND)) TH_LOG("%m");
@@ -229,6 +231,15 @@ TEST_F(tree, at_the_end)
 	EXPECT_EQ(0, memcmp(buf, "onetwothreefour", 15));
 	close(fd);
 	fd = open("f", O_RDWR | O_APPEND);
+	/* Not appended is what is stored. */
+	map = mmap(NULL, 15, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+	ASSERT_NE(MAP_FAILED, map) TH_LOG("%m");
+	map[14] = 'R';
+	EXPECT_EQ(0, msync(map, 15, MS_SYNC)) TH_LOG("%m");
+	EXPECT_TRUE(server_has(self->srv, "f", "onetwothreefouR"));
+	map[14] = 'r';
+	munmap(map, 15);
+	EXPECT_EQ(0, fsync(fd));
 	if (write_with(fd, "ONE", 0, RWF_NOAPPEND) < 0) {
 		EXPECT_EQ(EOPNOTSUPP, errno);
 	} else {

@@ -167,7 +167,7 @@ uint32_t opened_flags(Call& call, Open& open) {
   uint32_t flags = 0;
   if (open.synthetic)
     flags |= QTFS_OPENED_DIRECT;
-  if (open.flags & QTFS_OPEN_APPEND)
+  if (open.kernel_append)
     flags |= QTFS_OPENED_APPEND;
   if (open.regular() || open.type == QTFS_TYPE_DIR)
     return flags;
@@ -234,8 +234,7 @@ Result<qtfs_wire_opened> grant_open(Call& call, const Ref<Node>& node, Opened ma
   open->kernel_append = made.kernel_append;
   open->socket = made.socket;
   qtfs_wire_opened opened{};
-  opened.flags =
-      htole32(opened_flags(call, *open) | (open->kernel_append ? QTFS_OPENED_APPEND : 0));
+  opened.flags = htole32(opened_flags(call, *open));
   opened.socket = htole32(open->socket);
   const auto attr = made.attr ? Result<qtfs_wire_attr>(*made.attr)
                               : fd_attr(open->fd.get(), node->traits.flags());
