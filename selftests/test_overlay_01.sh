@@ -62,7 +62,8 @@ expect_fail ENOENT stat "$MERGED/dir/two"
 expect_ok umount "$MERGED"
 
 begin "both of them"
-on_host "cd $SRV && rm -rf upper work && mkdir upper work"
+expect_ok rm -r "$DIR/upper" "$DIR/work"
+expect_ok mkdir "$DIR/upper" "$DIR/work"
 merge "$DIR/lower" "$DIR/upper" "$DIR/work"
 use "$DIR/lower"
 

@@ -69,7 +69,14 @@ static void odd_socket(struct reply *r)		{ opened(r)->socket = htole32(9); }
 static void not_pollable(struct reply *r)	{ opened(r)->flags = 0; }
 static void odd_type(struct reply *r)		{ r->attr->type = htole32(99); }
 static void no_type(struct reply *r)		{ r->attr->type = 0; }
-static void now_a_file(struct reply *r)		{ r->attr->type = htole32(QTFS_TYPE_REG); }
+
+/* But for the root, where everything begins. */
+static void now_a_file(struct reply *r)
+{
+	if (le64toh(r->attr->ino) != 1)
+		r->attr->type = htole32(QTFS_TYPE_REG);
+}
+
 static void now_a_dir(struct reply *r)		{ r->attr->type = htole32(QTFS_TYPE_DIR); }
 static void mode_bits(struct reply *r)		{ r->attr->mode = htole32(0170644); }
 static void nanoseconds(struct reply *r)	{ r->attr->mtime_ns = htole32(1000000000); }
@@ -624,7 +631,7 @@ EVIL(no_links, LOOKUP, do_stat, CALM);
 EVIL(odd_ids, LOOKUP, do_stat, CALM);
 EVIL(odd_device, LOOKUP, do_stat, CALM);
 EVIL(odd_blksize, LOOKUP, do_stat, CALM);
-EVIL(now_a_file, GETATTR, do_fstat, ESTALE);
+EVIL(now_a_file, ACCESS, do_fstat, ESTALE);
 EVIL(now_a_file, OPEN, do_fstat, ESTALE);
 EVIL(now_a_dir, OPEN, do_cat, ESTALE);
 EVIL(nanoseconds, OPEN, do_cat, EPROTO);
