@@ -740,7 +740,7 @@ static ssize_t qtfs_write_iter(struct kiocb *iocb, struct iov_iter *from)
 	err = n > 0 ? qtfs_may_modify(inode) : 0;
 	/* RWF_NOAPPEND, or O_APPEND taken away: the VFS would have refused it. */
 	if (!err && n > 0 && !(iocb->ki_flags & IOCB_APPEND) &&
-	    (qtfs_open_of(iocb->ki_filp)->flags & QTFS_OPENED_APPEND))
+	    !qtfs_open_takes_pages(qtfs_open_of(iocb->ki_filp)))
 		err = -EPERM;
 	if (err)
 		n = err;

@@ -431,6 +431,21 @@ void qtfs_names_changed(struct inode *dir)
 	spin_unlock(&qi->lock);
 }
 
+/* Believes an answer's attributes, unless they are of something else. */
+static int attr_take(struct inode *inode, const struct qtfs_wire_attr *wire,
+		     u64 clock)
+{
+	struct qtfs_attr attr;
+	int err = qtfs_attr_decode(wire, &attr);
+
+	if (err)
+		return err;
+	if (inode_wrong_type(inode, attr.mode))
+		return -ESTALE;
+	qtfs_inode_update(inode, &attr, clock, false);
+	return 0;
+}
+
 /* What the caller may do with it, and its attributes. */
 static int access_ask(struct inode *inode, u32 *allowed)
 {
@@ -448,17 +463,13 @@ static int access_ask(struct inode *inode, u32 *allowed)
 		.out_min = sizeof(rep),
 	};
 	u64 clock = qtfs_clock(inode->i_sb);
-	struct qtfs_attr attr;
 	int err;
 
 	err = qtfs_call(qtfs_session(inode->i_sb), &args) ?:
-	      qtfs_attr_decode(&rep.attr, &attr);
+	      attr_take(inode, &rep.attr, clock);
 	if (err)
 		return err;
-	if (inode_wrong_type(inode, attr.mode))
-		return -ESTALE;
 	*allowed = le32_to_cpu(rep.allowed);
-	qtfs_inode_update(inode, &attr, clock, false);
 	qtfs_access_learn(inode, current_cred(), *allowed, clock);
 	return 0;
 }
@@ -478,7 +489,6 @@ int qtfs_inode_revalidate(struct inode *inode, bool force)
 		.out_min = sizeof(wire),
 	};
 	struct qtfs_open *open = NULL;
-	struct qtfs_attr attr;
 	u32 allowed;
 	u64 clock;
 	int err;
@@ -498,16 +508,10 @@ int qtfs_inode_revalidate(struct inode *inode, bool force)
 		open = qtfs_open_any(inode, 0);
 	if (open)
 		body.open = cpu_to_le64(open->release.open);
-	err = qtfs_call(qtfs_session(inode->i_sb), &args) ?:
-	      qtfs_attr_decode(&wire, &attr);
+	err = qtfs_call(qtfs_session(inode->i_sb), &args);
 	if (open)
 		qtfs_open_put(open);
-	if (err)
-		return err;
-	if (inode_wrong_type(inode, attr.mode))
-		return -ESTALE;
-	qtfs_inode_update(inode, &attr, clock, false);
-	return 0;
+	return err ?: attr_take(inode, &wire, clock);
 }
 
 static void getattr_attributes(u32 flags, struct kstat *stat)

@@ -309,13 +309,10 @@ int qtfs_parse_param(struct fs_context *fc, struct fs_parameter *param)
 	return -EINVAL;
 }
 
-static const char *local_lock_name(u32 value)
+static const char *value_name(const struct constant_table *entry, u32 value)
 {
-	const struct constant_table *entry;
-
-	for (entry = local_lock_table; entry->name; entry++)
-		if (entry->value == value)
-			break;
+	while (entry->name && entry->value != value)
+		entry++;
 	return entry->name;
 }
 
@@ -329,18 +326,17 @@ int qtfs_show_options(struct seq_file *m, struct dentry *root)
 	seq_printf(m, ",trans=%s,addr=%s", fs->session->to.trans->name, addr);
 	if (o->symlinks != QTFS_SYMLINKS_AUTO)
 		seq_printf(m, ",symlinks=%s",
-			   o->symlinks == QTFS_SYMLINKS_RAW ? "raw" :
-							      "relative");
+			   value_name(symlinks_table, o->symlinks));
 	seq_printf(m, ",rsize=%u,wsize=%u,ra=%u", o->rsize, o->wsize,
 		   o->ra_kib);
 	if (o->cache != QTFS_CACHE_STRICT)
 		seq_printf(m, ",cache=%s",
-			   o->cache == QTFS_CACHE_NONE ? "none" : "loose");
+			   value_name(cache_table, o->cache));
 	seq_printf(m, ",acregmin=%u,acregmax=%u,acdirmin=%u,acdirmax=%u",
 		   o->ac.reg_min, o->ac.reg_max, o->ac.dir_min, o->ac.dir_max);
 	if (o->local_lock)
 		seq_printf(m, ",local_lock=%s",
-			   local_lock_name(o->local_lock));
+			   value_name(local_lock_table, o->local_lock));
 	if (o->soft)
 		seq_puts(m, ",soft");
 	if (o->soft || o->timeo != DEFAULT_TIMEO)

@@ -514,7 +514,7 @@ int qtfs_mmap(struct file *file, struct vm_area_struct *vma)
 
 	/* As for an inode that only takes what is appended. */
 	if ((vma->vm_flags & (VM_SHARED | VM_MAYWRITE)) == (VM_SHARED | VM_MAYWRITE) &&
-	    (qtfs_open_of(file)->flags & QTFS_OPENED_APPEND))
+	    !qtfs_open_takes_pages(qtfs_open_of(file)))
 		return -EACCES;
 	if (qtfs_is_uncached(file_inode(file)))
 		set_bit(QTFS_INODE_STALE_DATA, &qtfs_i(file_inode(file))->state);
