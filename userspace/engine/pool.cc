@@ -111,13 +111,10 @@ bool Pool::add_thread(bool opener) {
   return true;
 }
 
-std::deque<Call*>::iterator Pool::next_opener() {
-  return std::find_if(queue_.begin(), queue_.end(), [](const Call* call) { return call->opener; });
-}
-
 std::deque<Call*>::iterator Pool::next(bool opener) {
   if (opener)
-    return next_opener();
+    return std::find_if(queue_.begin(), queue_.end(),
+                        [](const Call* call) { return call->opener; });
   const unsigned reserved = std::min(reserved_max, (threads_max_ + 1) / 2);
   const bool patient_too = patient_ + reserved < threads_max_ || threads_max_ == 1;
   return std::find_if(queue_.begin(), queue_.end(), [&](const Call* call) {

@@ -59,7 +59,6 @@ class Pool {
   bool add_thread(bool opener);
   // Work that may be begun now: that others wait for ever must not stop the rest.
   std::deque<Call*>::iterator next(bool opener);
-  std::deque<Call*>::iterator next_opener();
   void run(unsigned index);
   void execute(Call& call, Context& context);
   void interrupt_loop();
