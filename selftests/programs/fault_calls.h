@@ -84,14 +84,18 @@ static inline int before_full(struct place *p)
 	return fcntl(p->fd, F_SETFL, 0);
 }
 
-static inline int before_handle(struct place *p)
+static inline int call_handle(struct place *p)
 {
 	int mount;
 
 	p->handle = calloc(1, sizeof(*p->handle) + MAX_HANDLE_SZ);
 	p->handle->handle_bytes = MAX_HANDLE_SZ;
-	p->fd = open(p->root, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	return name_to_handle_at(AT_FDCWD, p->file, p->handle, &mount, 0);
+}
+
+static inline int before_handle(struct place *p)
+{
+	return opened(p, p->root, O_RDONLY | O_DIRECTORY) || call_handle(p);
 }
 
 static inline int before_proc(struct place *p)
@@ -170,15 +174,6 @@ static inline int call_statx(struct place *p)
 	struct statx stx;
 
 	return statx(AT_FDCWD, p->file, AT_STATX_FORCE_SYNC, STATX_ALL, &stx);
-}
-
-static inline int call_handle(struct place *p)
-{
-	int mount;
-
-	p->handle = calloc(1, sizeof(*p->handle) + MAX_HANDLE_SZ);
-	p->handle->handle_bytes = MAX_HANDLE_SZ;
-	return name_to_handle_at(AT_FDCWD, p->file, p->handle, &mount, 0);
 }
 
 static inline int call_exec(struct place *p)

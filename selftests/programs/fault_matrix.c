@@ -58,6 +58,11 @@ ROW(cut, NETWORK_CUT);
 ROW(delayed, REPLY_DELAYED);
 ROW(lost, REPLY_LOST);
 
+static bool is_call(unsigned int nr, const char *name)
+{
+	return !strcmp(fault_calls[nr].name, name);
+}
+
 static int engine_start(void)
 {
 	return on_host(NULL, 0,
@@ -233,7 +238,7 @@ static void watch_d(struct caller *caller)
  */
 static bool waits_in_kernel(unsigned int nr)
 {
-	return !strcmp(fault_calls[nr].name, "syncfs");
+	return is_call(nr, "syncfs");
 }
 
 /* Waits until all have ended, @kernel: those as well; how many have not. */
@@ -290,8 +295,14 @@ static void take_way_out(struct caller *callers, const char *mount, enum way_out
 		shell(NULL, 0, "qtinfo abort %s", mount);
 	/* One waits for nothing else. */
 	for (i = 0; i < NR; i++)
-		if (out == KILL_CALLERS || !strcmp(fault_calls[i].name, "leave"))
+		if (out == KILL_CALLERS || is_call(i, "leave"))
 			kill(callers[i].pid, SIGKILL);
+}
+
+/* What may succeed whatever becomes of the server: it only gives something back. */
+static bool closes(unsigned int nr)
+{
+	return is_call(nr, "fifo_close") || is_call(nr, "unlock");
 }
 
 /*
@@ -300,19 +311,7 @@ static void take_way_out(struct caller *callers, const char *mount, enum way_out
  */
 static bool ends_with_server(unsigned int nr)
 {
-	static const char *const names[] = { "fifo_close", "statfs", "syncfs", "unlock" };
-	unsigned int i;
-
-	for (i = 0; i < ARRAY_LEN(names); i++)
-		if (!strcmp(names[i], fault_calls[nr].name))
-			return true;
-	return false;
-}
-
-static bool closes(unsigned int nr)
-{
-	return !strcmp(fault_calls[nr].name, "fifo_close") ||
-	       !strcmp(fault_calls[nr].name, "unlock");
+	return closes(nr) || is_call(nr, "statfs") || is_call(nr, "syncfs");
 }
 
 /* Whether the host has a page of 'q' at the start of the file. */
@@ -326,7 +325,7 @@ static unsigned int number_of(const char *name)
 {
 	unsigned int i;
 
-	for (i = 0; i < NR && strcmp(fault_calls[i].name, name); i++)
+	for (i = 0; i < NR && !is_call(i, name); i++)
 		;
 	return i;
 }

@@ -21,7 +21,6 @@ enum proxy_mode {
 /* Shared with the process. */
 struct proxy {
 	int mode;
-	int lost;	/* frames so far */
 	struct sockaddr_in engine;
 };
 
@@ -59,10 +58,8 @@ static inline int proxy_reply(struct proxy *proxy, int client, int engine)
 	len = le32toh(rep.len) - sizeof(rep);
 	if (len > sizeof(buf) || read_all(engine, buf, len))
 		return -1;
-	if (__atomic_load_n(&proxy->mode, __ATOMIC_SEQ_CST) == PROXY_LOSE) {
-		__atomic_add_fetch(&proxy->lost, 1, __ATOMIC_SEQ_CST);
+	if (__atomic_load_n(&proxy->mode, __ATOMIC_SEQ_CST) == PROXY_LOSE)
 		return 0;
-	}
 	if (proxy_send(client, (void *)&rep, sizeof(rep)))
 		return -1;
 	return proxy_send(client, buf, len);
