@@ -13,6 +13,7 @@
 #include <qtfs/errno.h>
 
 #include "chan.h"
+#include "compat/compat.h"
 #include "cred.h"
 #include "file.h"
 #include "log.h"
@@ -48,13 +49,22 @@ int qtfs_wire_status(__le32 status)
 	return qtfs_errno_from_wire(le32_to_cpu(status));
 }
 
+static void req_unpin(const struct qtfs_pages *pages)
+{
+	unsigned int i;
+
+	for (i = 0; i < pages->nr && pages->pinned; i++)
+		qtfs_unpin_page(pages->bvec[i].bv_page);
+}
+
 static void req_free(struct qtfs_req *req)
 {
 	unsigned int i;
 
-	if (!req->send_copy)
-		for (i = 0; i < req->send.nr; i++)
-			folio_put(page_folio(req->send.bvec[i].bv_page));
+	for (i = 0; i < req->send.nr && !req->send.pinned; i++)
+		folio_put(page_folio(req->send.bvec[i].bv_page));
+	req_unpin(&req->send);
+	req_unpin(&req->recv);
 	if (req->cred)
 		qtfs_cred_put(req->cred);
 	if (req->orphan)
@@ -304,6 +314,12 @@ void qtfs_req_cancel(struct qtfs_session *session, struct qtfs_chan *chan,
 	qtfs_post(session, &args);
 }
 
+void qtfs_req_give_up(struct qtfs_session *session, struct qtfs_req *req)
+{
+	qtfs_req_cancel(session, req->chan, req->tag);
+	qtfs_session_stray(session);
+}
+
 static void req_results(struct qtfs_req *req, struct qtfs_args *args)
 {
 	args->out_len = min(req->reply_len, args->out.iov_len);
@@ -354,10 +370,8 @@ int qtfs_call(struct qtfs_session *session, struct qtfs_args *args)
 	tag = req->tag;
 	err = req_wait(session, req);
 	if (err) {
-		if (!args->session_op) { /* else there may be no session yet */
-			qtfs_req_cancel(session, req->chan, tag);
-			qtfs_session_stray(session);
-		}
+		if (!args->session_op)	/* else there may be no session yet */
+			qtfs_req_give_up(session, req);
 		if (args->may_park)	/* others may want what it waited for */
 			qtfs_chan_hurry(req->chan);
 		/* One that only lost patience may yet have it, whose it is. */

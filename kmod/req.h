@@ -22,11 +22,13 @@ struct qtfs_session;
  * @bvec: where, in order
  * @nr: used entries of @bvec
  * @len: bytes altogether
+ * @pinned: a caller's, to be unpinned when the request is freed
  */
 struct qtfs_pages {
 	struct bio_vec *bvec;
 	unsigned int nr;
 	size_t len;
+	bool pinned;
 };
 
 /**
@@ -229,6 +231,9 @@ int qtfs_submit(struct qtfs_session *session, struct qtfs_req *req,
 
 /* Receives, killably, until a submitted request is done; -EINTR after SIGKILL. */
 int qtfs_help(struct qtfs_session *session, struct qtfs_req *req);
+
+/* Who waited for a submitted request was killed: it may run yet, or not. */
+void qtfs_req_give_up(struct qtfs_session *session, struct qtfs_req *req);
 
 /* Tells the engine that nobody waits any more; it may be blocking. */
 void qtfs_req_cancel(struct qtfs_session *session, struct qtfs_chan *chan,

@@ -50,6 +50,32 @@ python3 - "$WORK/map" <<-'END' || fail "a mapping"
 	    os.pwrite(fd, b"123", 6000)
 	    assert m[6000:6003] == b"123"
 END
+python3 - "$WORK/map2" <<-'END' || fail "a store was lost beside a write"
+	import mmap, os, sys, threading
+	fd = os.open(sys.argv[1], os.O_RDWR | os.O_CREAT)
+	os.write(fd, bytes(4096))
+	m = mmap.mmap(fd, 4096)
+	done = False
+	def store():
+	    n = 0
+	    while not done:
+	        n = n + 1
+	        m[0] = n & 255
+	        assert m[0] == n & 255, "undone"
+	    m[1] = 77
+	writer = threading.Thread(target=store)
+	writer.start()
+	for i in range(300):
+	    os.pwrite(fd, bytes([i & 255]), 100 + i)
+	    assert os.pread(fd, 1, 100 + i) == bytes([i & 255]), i
+	done = True
+	writer.join()
+	m.flush()
+	there = os.pread(fd, 4096, 0)
+	assert there[1] == 77 and there[0] == m[0], there[:2]
+	for i in range(300):
+	    assert there[100 + i] == i & 255, i
+END
 expect_output xyz on_host "head -c 5003 $SRV/map | tail -c 3"
 on_host "cp /bin/echo $SRV/echo"
 expect_output "it runs" "$WORK/echo" it runs

@@ -17,6 +17,7 @@
 #include <linux/socket.h>
 #include <linux/splice.h>
 #include <linux/timer.h>
+#include <linux/uio.h>
 #include <linux/writeback.h>
 #include <net/net_namespace.h>
 #include <net/sock.h>
@@ -81,6 +82,30 @@ inode_set_atime_to_ts(struct inode *inode, struct timespec64 ts)
 #define filemap_splice_read generic_file_splice_read
 #define copy_splice_read generic_file_splice_read
 #endif
+
+/*
+ * Keeps the pages of up to @size bytes of user memory where they are: bytes,
+ * by which @i has moved, or an error. qtfs_unpin_page() lets each go.
+ */
+static inline ssize_t qtfs_pin_pages(struct iov_iter *i, struct page **pages,
+				     size_t size, unsigned int max,
+				     size_t *offset)
+{
+#ifdef QTFS_HAVE_ITER_EXTRACT
+	return iov_iter_extract_pages(i, &pages, size, max, 0, offset);
+#else /* until 6.3 */
+	return iov_iter_get_pages2(i, pages, size, max, offset);
+#endif
+}
+
+static inline void qtfs_unpin_page(struct page *page)
+{
+#ifdef QTFS_HAVE_ITER_EXTRACT
+	unpin_user_page(page);
+#else
+	put_page(page);
+#endif
+}
 
 /* Lets the mapping have folios of up to @size bytes, where that can be bounded. */
 static inline void qtfs_set_folio_max(struct address_space *mapping,

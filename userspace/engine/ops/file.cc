@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
-// Bytes: the mirror of kmod/file.c and kmod/pagecache.c.
+// Bytes: the mirror of kmod/file.c, direct.c and pagecache.c.
 #include <fcntl.h>
 #include <linux/falloc.h>
 #include <linux/fs.h>

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
-// Opening and closing: the mirror of kmod/file.c.
+// Opening and closing: the mirror of kmod/open.c.
 #include <fcntl.h>
 #include <linux/openat2.h>
 #include <sys/epoll.h>
