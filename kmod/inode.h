@@ -47,7 +47,6 @@ enum {
  * @opens: struct qtfs_open of this inode
  * @writeback: WRITE requests under way
  * @writeback_wq: wakes when that changes
- * @failed: how many of them have failed so far
  * @target: a symbolic link's, once read
  */
 struct qtfs_inode {
@@ -84,7 +83,6 @@ struct qtfs_inode {
 
 	atomic_t writeback;
 	wait_queue_head_t writeback_wq;
-	u32 failed;
 	char *target;
 };
 

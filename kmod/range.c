@@ -133,16 +133,13 @@ long qtfs_fallocate(struct file *file, int mode, loff_t offset, loff_t len)
 	return err;
 }
 
-/* What the server is to copy must be there: an error that fsync(2) will tell counts now. */
-static int flush_for_server(struct inode *inode)
+/* What the server is to copy must be there: an error that fsync(2) would tell counts now. */
+static int flush_for_server(struct file *file)
 {
-	struct qtfs_inode *qi = qtfs_i(inode);
-	u32 before = READ_ONCE(qi->failed);
-	int err = qtfs_flush_pages(inode, NULL);
+	int err = qtfs_flush_pages(file_inode(file), NULL);
 
-	if (!err && READ_ONCE(qi->failed) != before)
-		err = -EIO;
-	return err;
+	return err ?: filemap_check_wb_err(file->f_mapping,
+					   READ_ONCE(file->f_wb_err));
 }
 
 static ssize_t copy_call(struct file *in, loff_t in_pos, struct file *out,
@@ -167,9 +164,9 @@ static ssize_t copy_call(struct file *in, loff_t in_pos, struct file *out,
 	};
 	int err;
 
-	err = flush_for_server(file_inode(in));
+	err = flush_for_server(in);
 	if (!err)
-		err = flush_for_server(file_inode(out));
+		err = flush_for_server(out);
 	if (!err)
 		err = qtfs_call(open->session, &args);
 	if (err)
@@ -248,8 +245,7 @@ static loff_t dedupe(struct file *in, loff_t in_pos, struct file *out,
 
 	if (!len)
 		return 0;
-	err = flush_for_server(file_inode(in)) ?:
-	      flush_for_server(file_inode(out)) ?:
+	err = flush_for_server(in) ?: flush_for_server(out) ?:
 	      qtfs_call(qtfs_open_of(out)->session, &args);
 	if (err)
 		return err;

@@ -112,7 +112,6 @@ static void wb_done(struct qtfs_req *req)
 		if (le64_to_cpu(rep->size) > i_size_read(inode))
 			set_bit(QTFS_INODE_STALE_DATA, &qi->state);
 	} else {
-		qi->failed++;
 		/* The cache holds what the server does not. */
 		set_bit(QTFS_INODE_STALE_DATA, &qi->state);
 	}

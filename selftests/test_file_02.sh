@@ -80,6 +80,22 @@ python3 - "$DIR/small/t" <<-'END' || fail "it was"
 END
 rm -f "$DIR/small/t" "$DIR/small/t.copy"
 
+begin "nor what could not be written earlier, when nobody was told"
+python3 - "$DIR/small/t" <<-'END' || fail "it was"
+	import errno, os, sys
+	full = os.open(sys.argv[1], os.O_RDWR | os.O_CREAT)
+	copy = os.open(sys.argv[1] + ".copy", os.O_RDWR | os.O_CREAT)
+	os.pwrite(full, b"x" * (4 << 20), 0)
+	os.sync()
+	try:
+	    os.copy_file_range(full, copy, 100, 0, 0)
+	except OSError as e:
+	    assert e.errno == errno.ENOSPC, e
+	    sys.exit(0)
+	sys.exit("copied")
+END
+rm -f "$DIR/small/t" "$DIR/small/t.copy"
+
 begin "what did fit is there, and room made is used"
 dd if=/dev/zero of="$DIR/small/a" bs=64k count=64 2>/dev/null
 expect_ok sh -c "[ $(used a) -gt 500000 ]"
