@@ -68,11 +68,23 @@ static int qtfs_direct_fsync(struct file *file, loff_t start, loff_t end,
 /* Of a connection: no message is longer. */
 #define MESSAGE_READ_MAX 262144
 
-/* io_uring's NOWAIT may wait for the server, but for nobody else. */
 static bool stream_nowait(const struct kiocb *iocb)
 {
 	return (iocb->ki_filp->f_flags & O_NONBLOCK) ||
 	       (iocb->ki_flags & IOCB_NOWAIT);
+}
+
+/* io_uring's NOWAIT may wait for a server that is there, but for nobody else. */
+static bool stream_must_not(const struct kiocb *iocb)
+{
+	return (iocb->ki_flags & IOCB_NOWAIT) &&
+	       !qtfs_session_alive(qtfs_open_of(iocb->ki_filp)->session);
+}
+
+/* Nor does a signal end what does not wait: it is tried again where one may. */
+static ssize_t stream_result(const struct kiocb *iocb, ssize_t n)
+{
+	return n == -ERESTARTSYS && (iocb->ki_flags & IOCB_NOWAIT) ? -EAGAIN : n;
 }
 
 ssize_t qtfs_stream_read_iter(struct kiocb *iocb, struct iov_iter *to)
@@ -84,6 +96,8 @@ ssize_t qtfs_stream_read_iter(struct kiocb *iocb, struct iov_iter *to)
 
 	if (!count)
 		return 0;
+	if (stream_must_not(iocb))
+		return -EAGAIN;
 	if (S_ISFIFO(inode->i_mode))
 		count = min_t(size_t, count, STREAM_READ_MAX);
 	if (S_ISSOCK(inode->i_mode))
@@ -95,7 +109,7 @@ ssize_t qtfs_stream_read_iter(struct kiocb *iocb, struct iov_iter *to)
 			   stream_nowait(iocb) ? QTFS_READ_NOWAIT : 0);
 	if (n > 0)
 		iocb->ki_pos += n;
-	return n;
+	return stream_result(iocb, n);
 }
 
 /* Into a FIFO goes all of it, if need be in parts, as with write(2) locally. */
@@ -109,6 +123,8 @@ ssize_t qtfs_stream_write_iter(struct kiocb *iocb, struct iov_iter *from)
 
 	if (fifo && !iov_iter_count(from))
 		return 0;
+	if (stream_must_not(iocb))
+		return -EAGAIN;
 	do {
 		count = min_t(size_t, iov_iter_count(from), max);
 		n = qtfs_write_once(iocb, count, from,
@@ -118,7 +134,7 @@ ssize_t qtfs_stream_write_iter(struct kiocb *iocb, struct iov_iter *from)
 	} while (fifo && n == count && iov_iter_count(from));
 	if (fifo && n == -EPIPE)
 		send_sig(SIGPIPE, current, 0);
-	return done ?: n;
+	return done ?: stream_result(iocb, n);
 }
 
 static int stream_readable(struct file *file, int __user *to)
