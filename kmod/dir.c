@@ -506,6 +506,7 @@ static int open_create(struct inode *dir, struct dentry *dentry,
 	int err;
 
 	err = qtfs_call(qtfs_session(dir->i_sb), &args);
+	name_unsure(dir, dentry, err);
 	if (err)
 		return err;
 	if (le32_to_cpu(rep.opened.flags) & QTFS_OPENED_CREATED) {

@@ -610,7 +610,8 @@ static int setattr_call(struct inode *inode, struct iattr *iattr)
 	int err;
 
 	qtfs_setattr_encode(iattr, &body);
-	if ((iattr->ia_valid & ATTR_FILE) && S_ISREG(inode->i_mode)) {
+	if ((iattr->ia_valid & ATTR_FILE) && S_ISREG(inode->i_mode) &&
+	    (qtfs_open_of(iattr->ia_file)->mode & FMODE_WRITE)) {
 		body.open = cpu_to_le64(qtfs_open_of(iattr->ia_file)->release.open);
 		args.chan = qtfs_locked_chan(iattr->ia_file);
 	}
@@ -643,8 +644,12 @@ int qtfs_setattr(struct mnt_idmap *idmap, struct dentry *dentry,
 		err = inode_newsize_ok(inode, iattr->ia_size);
 		if (err)
 			return err;
-		/* open(O_TRUNC): the server truncated at its own open. */
-		if (iattr->ia_valid & ATTR_OPEN) {
+		/*
+		 * open(O_TRUNC): the server truncated at its own open. What was
+		 * on its way then may have come after it.
+		 */
+		if ((iattr->ia_valid & ATTR_OPEN) &&
+		    !qtfs_has_unwritten_pages(inode)) {
 			inode_resize(inode, iattr->ia_size);
 			return 0;
 		}

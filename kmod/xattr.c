@@ -73,7 +73,7 @@ int qtfs_xattr_set(struct inode *inode, const char *name, const void *value,
 	if (size > QTFS_XATTR_MAX || size > qtfs_session(inode->i_sb)->io_max)
 		return -E2BIG;
 	err = qtfs_call(qtfs_session(inode->i_sb), &args);
-	if (!err)
+	if (!err || qtfs_may_be_done(err))
 		qtfs_inode_expire(inode);
 	return err;
 }
