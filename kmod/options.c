@@ -11,6 +11,11 @@
 #define DEFAULT_TIMEO 600u
 #define DEFAULT_RETRANS 2u
 
+static const struct qtfs_ac default_ac = {
+	.reg_min = 1, .reg_max = 30,
+	.dir_min = 1, .dir_max = 30,
+};
+
 void qtfs_options_default(struct qtfs_options *opts)
 {
 	*opts = (struct qtfs_options){
@@ -20,8 +25,7 @@ void qtfs_options_default(struct qtfs_options *opts)
 		.connect_timeout = DEFAULT_CONNECT_TIMEOUT,
 		.timeo = DEFAULT_TIMEO,
 		.retrans = DEFAULT_RETRANS,
-		.ac = { .reg_min = 1, .reg_max = 30,
-			.dir_min = 1, .dir_max = 30 },
+		.ac = default_ac,
 	};
 }
 
@@ -207,6 +211,8 @@ static int parse_cache(struct fs_context *fc, enum qtfs_cache cache)
 {
 	struct qtfs_options *opts = &((struct qtfs_mount_ctx *)fc->fs_private)->opts;
 
+	if (cache == QTFS_CACHE_STRICT && opts->cache != cache)
+		opts->ac = default_ac;
 	opts->cache = cache;
 	if (cache == QTFS_CACHE_STRICT)
 		return 0;

@@ -51,7 +51,7 @@ struct qtfs_options {
 	u32 timeo;
 	u32 retrans;
 	u32 nconnect;
-	struct {
+	struct qtfs_ac {
 		u32 reg_min;
 		u32 reg_max;
 		u32 dir_min;
