@@ -116,30 +116,45 @@ static const char *link_target(struct dentry *dentry, struct inode *inode,
 	return target;
 }
 
-/*
- * What stands for the caller's own process. Only what procfs has: the server
- * must not lead anybody anywhere else outside the mount. ENOENT where this
- * machine, or the caller's root, has no such filesystem. Links are not
- * followed: they may lead here again.
- */
-static char *link_local(const char *target)
+/* Whether @path is this machine's procfs. Links are not followed: they may lead here again. */
+static int is_local_proc(const char *path)
 {
 	struct path proc;
 	bool found;
 	int err;
 
-	if (strcmp(target, "/proc/self") && strcmp(target, "/proc/thread-self"))
-		return ERR_PTR(-EPROTO);
-	err = kern_path("/proc", LOOKUP_DIRECTORY | LOOKUP_NO_SYMLINKS, &proc);
-	if (err == -EINTR || err == -ENOMEM)
-		return ERR_PTR(err);
+	err = kern_path(path, LOOKUP_DIRECTORY | LOOKUP_NO_SYMLINKS, &proc);
 	if (err)
-		return ERR_PTR(-ENOENT);
+		return err == -EINTR || err == -ENOMEM ? err : 0;
 	found = proc.dentry->d_sb->s_magic == PROC_SUPER_MAGIC;
 	path_put(&proc);
-	if (!found)
-		return ERR_PTR(-ENOENT);
-	return kstrdup(target, GFP_KERNEL) ?: ERR_PTR(-ENOMEM);
+	return found;
+}
+
+/*
+ * What stands for the caller's own process. Only what procfs has: the server
+ * must not lead anybody anywhere else outside the mount. ENOENT where this
+ * machine, or the caller's root, has no such filesystem.
+ */
+static char *link_local(const char *target)
+{
+	/* The second is for who has the server's at /proc. */
+	static const char *const places[] = { "/proc", "/local_proc" };
+	const char *name = target + strlen("/proc");
+	unsigned int i;
+	int ret;
+
+	if (strcmp(target, "/proc/self") && strcmp(target, "/proc/thread-self"))
+		return ERR_PTR(-EPROTO);
+	for (i = 0; i < ARRAY_SIZE(places); i++) {
+		ret = is_local_proc(places[i]);
+		if (ret < 0)
+			return ERR_PTR(ret);
+		if (ret)
+			return kasprintf(GFP_KERNEL, "%s%s", places[i], name) ?:
+			       ERR_PTR(-ENOMEM);
+	}
+	return ERR_PTR(-ENOENT);
 }
 
 static const char *qtfs_get_link(struct dentry *dentry, struct inode *inode,
