@@ -224,10 +224,19 @@ static void inode_set_ops(struct inode *inode, const struct qtfs_attr *attr)
 	default:
 		inode->i_op = &qtfs_special_inode_operations;
 		init_special_inode(inode, inode->i_mode, attr->rdev);
+		qtfs_i(inode)->rdev = attr->rdev;
 		if (S_ISFIFO(inode->i_mode))
 			inode->i_fop = &qtfs_direct_operations;
 		if (S_ISSOCK(inode->i_mode))
 			inode->i_op = &qtfs_socket_inode_operations;
+		if (!qtfs_fs(inode->i_sb)->opts.remote_devices)
+			break;
+		/* Its number stays: the device cgroup asks for it. */
+		if (S_ISCHR(inode->i_mode))
+			inode->i_fop = &qtfs_direct_operations;
+		/* Whoever looks for a disk finds none here: ENXIO. */
+		if (S_ISBLK(inode->i_mode))
+			inode->i_rdev = 0;
 		break;
 	}
 }
@@ -566,6 +575,8 @@ int qtfs_getattr(struct mnt_idmap *idmap, const struct path *path,
 	if (IS_AUTOMOUNT(inode))
 		stat->attributes |= STATX_ATTR_AUTOMOUNT;
 	stat->dev = qtfs_super_dev(inode->i_sb, READ_ONCE(qi->dev));
+	if (S_ISBLK(inode->i_mode))
+		stat->rdev = qi->rdev;
 	spin_lock(&qi->lock);
 	stat->blksize = is_power_of_2(qi->blksize) ? qi->blksize : PAGE_SIZE;
 	if (qi->flags & QTFS_ATTR_BTIME) {

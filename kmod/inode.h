@@ -47,6 +47,8 @@ enum {
  * @opens: struct qtfs_open of this inode
  * @writeback: WRITE requests under way
  * @writeback_wq: wakes when that changes
+ * @rdev: a disk's number; with dev=remote the inode has none, which would be
+ *	one of ours
  * @target: a symbolic link's, once read
  */
 struct qtfs_inode {
@@ -72,6 +74,7 @@ struct qtfs_inode {
 	u32 dio_mem_align;
 	u32 dio_offset_align;
 	dev_t dev;
+	dev_t rdev;
 	unsigned long no_acl;
 	struct {
 		u32 cred;
@@ -95,6 +98,12 @@ static inline struct qtfs_inode *qtfs_i(const struct inode *inode)
 static inline bool qtfs_is_uncached(const struct inode *inode)
 {
 	return qtfs_fs(inode->i_sb)->opts.cache == QTFS_CACHE_NONE;
+}
+
+/* With dev=remote it is opened at the server; else not at all. */
+static inline bool qtfs_is_device(const struct inode *inode)
+{
+	return S_ISCHR(inode->i_mode);
 }
 
 /* Never cached: procfs and the like. */

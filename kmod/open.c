@@ -264,7 +264,7 @@ static void open_body(struct inode *inode, struct file *file,
 		.node  = cpu_to_le64(qtfs_i(inode)->node),
 		.flags = cpu_to_le32(qtfs_open_flags_encode(flags)),
 	};
-	if (!S_ISFIFO(inode->i_mode))
+	if (!S_ISFIFO(inode->i_mode) && !qtfs_is_device(inode))
 		body->flags |= cpu_to_le32(QTFS_OPEN_PLAIN);
 }
 
@@ -281,12 +281,12 @@ static int open_call(struct inode *inode, struct file *file)
 		.out	 = { &rep, sizeof(rep) },
 		.out_min = sizeof(rep),
 		.cred	 = file->f_cred,
-		/* For the FIFO's other end. */
-		.may_park = S_ISFIFO(inode->i_mode),
+		/* For the FIFO's other end, or a terminal's line. */
+		.may_park = S_ISFIFO(inode->i_mode) || qtfs_is_device(inode),
 	};
 	/* Somebody may have put another file in its place a moment ago. */
-	bool by_name = !IS_ROOT(dentry) && S_ISREG(inode->i_mode) &&
-		       !d_unlinked(dentry);
+	bool by_name = !IS_ROOT(dentry) && !d_unlinked(dentry) &&
+		       (S_ISREG(inode->i_mode) || qtfs_is_device(inode));
 	struct dentry *parent = NULL;
 	u64 clock;
 	int err;
@@ -316,7 +316,8 @@ static int open_call(struct inode *inode, struct file *file)
 	if (by_name) {
 		dput(parent);
 		release_dentry_name_snapshot(&name);
-		if (err == -ESTALE || err == -ENOENT)
+		/* Else it is the device's own. */
+		if (err == -ESTALE || (err == -ENOENT && S_ISREG(inode->i_mode)))
 			err = -EOPENSTALE;
 	}
 	if (err)
@@ -372,8 +373,9 @@ static void open_release_sync(struct inode *inode, struct qtfs_open *open)
 }
 
 /*
- * Who has the other end of a FIFO or socket finds this one closed as soon as close(2)
- * returns. Who exits does not wait for that: not even SIGKILL would end it.
+ * Who has the other end of a FIFO, terminal or socket finds this one closed as
+ * soon as close(2) returns. Who exits does not wait for that: not even SIGKILL
+ * would end it.
  */
 static void open_release_pipe(struct inode *inode, struct qtfs_open *open)
 {
@@ -383,7 +385,7 @@ static void open_release_pipe(struct inode *inode, struct qtfs_open *open)
 	if (!qtfs_session_alive(session) || refcount_read(&open->ref) != 1)
 		return;
 	/* The agent, which has the sockets, serves other servers' mounts too. */
-	if (S_ISFIFO(inode->i_mode) &&
+	if (!S_ISSOCK(inode->i_mode) &&
 	    !(current->flags & (PF_EXITING | PF_KTHREAD)))
 		open_release_sync(inode, open);
 	if (READ_ONCE(open->released))
@@ -410,7 +412,8 @@ int qtfs_release(struct inode *inode, struct file *file)
 	    qtfs_session_alive(open->session) &&
 	    !qtfs_session_stalled(open->session) && open_wait_unused(open))
 		open_release_sync(inode, open);
-	if (S_ISFIFO(inode->i_mode) || S_ISSOCK(inode->i_mode))
+	if (S_ISFIFO(inode->i_mode) || S_ISSOCK(inode->i_mode) ||
+	    qtfs_is_device(inode))
 		open_release_pipe(inode, open);
 	qtfs_open_put(open);
 	return 0;

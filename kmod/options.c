@@ -34,7 +34,7 @@ enum {
 	OPT_WSIZE, OPT_RA, OPT_ACREGMIN, OPT_ACREGMAX, OPT_ACDIRMIN,
 	OPT_ACDIRMAX, OPT_ACTIMEO, OPT_NOAC, OPT_CONNECT_TIMEOUT, OPT_PSK,
 	OPT_ADDR, OPT_LOCAL_LOCK, OPT_NCONNECT, OPT_SOFT, OPT_HARD, OPT_TIMEO,
-	OPT_RETRANS, OPT_CACHE,
+	OPT_RETRANS, OPT_CACHE, OPT_DEV,
 };
 
 static const struct constant_table symlinks_table[] = {
@@ -55,6 +55,11 @@ static const struct constant_table local_lock_table[] = {
 	{ "flock",	QTFS_LOCAL_FLOCK },
 	{ "posix",	QTFS_LOCAL_POSIX },
 	{ "all",	QTFS_LOCAL_FLOCK | QTFS_LOCAL_POSIX },
+	{}
+};
+
+static const struct constant_table dev_table[] = {
+	{ "remote",	1 },
 	{}
 };
 
@@ -82,6 +87,7 @@ const struct fs_parameter_spec qtfs_parameters[] = {
 	fsparam_flag("hard",			OPT_HARD),
 	fsparam_u32("timeo",			OPT_TIMEO),
 	fsparam_u32("retrans",			OPT_RETRANS),
+	fsparam_enum("dev",			OPT_DEV, dev_table),
 	fsparam_u32("nconnect",			OPT_NCONNECT),
 	{}
 };
@@ -260,6 +266,9 @@ int qtfs_parse_param(struct fs_context *fc, struct fs_parameter *param)
 	case OPT_LOCAL_LOCK:
 		opts->local_lock = result.uint_32;
 		return 0;
+	case OPT_DEV:
+		opts->remote_devices = result.uint_32;
+		return 0;
 	case OPT_NCONNECT:
 		if (!result.uint_32 || result.uint_32 > QTFS_CHANS_MAX)
 			return mount_invalid(fc, "nconnect=%u is not between 1 and %u",
@@ -349,6 +358,8 @@ int qtfs_show_options(struct seq_file *m, struct dentry *root)
 		seq_printf(m, ",timeo=%u", o->timeo);
 	if (o->soft || o->retrans != DEFAULT_RETRANS)
 		seq_printf(m, ",retrans=%u", o->retrans);
+	if (o->remote_devices)
+		seq_puts(m, ",dev=remote");
 	if (o->nconnect > 1)
 		seq_printf(m, ",nconnect=%u", o->nconnect);
 	if (o->connect_timeout != DEFAULT_CONNECT_TIMEOUT)

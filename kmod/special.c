@@ -10,6 +10,7 @@
 
 #include <asm/ioctls.h>
 
+#include "device.h"
 #include "file.h"
 #include "inode.h"
 #include "lock.h"
@@ -98,7 +99,7 @@ ssize_t qtfs_stream_read_iter(struct kiocb *iocb, struct iov_iter *to)
 		return 0;
 	if (stream_must_not(iocb))
 		return -EAGAIN;
-	if (S_ISFIFO(inode->i_mode))
+	if (S_ISFIFO(inode->i_mode) || qtfs_is_device(inode))
 		count = min_t(size_t, count, STREAM_READ_MAX);
 	if (S_ISSOCK(inode->i_mode))
 		count = min_t(size_t, count, MESSAGE_READ_MAX);
@@ -168,6 +169,8 @@ static long qtfs_stream_ioctl(struct file *file, unsigned int cmd,
 {
 	if (cmd == FIONREAD && S_ISFIFO(file_inode(file)->i_mode))
 		return stream_readable(file, (int __user *)arg);
+	if (qtfs_is_device(file_inode(file)))
+		return qtfs_device_ioctl(file, cmd, arg);
 	return -ENOTTY;
 }
 
@@ -196,6 +199,8 @@ const struct file_operations qtfs_direct_operations = {
 	.read_iter	= qtfs_direct_read_iter,
 	.write_iter	= qtfs_direct_write_iter,
 	.fsync		= qtfs_direct_fsync,
+	.unlocked_ioctl	= qtfs_stream_ioctl,
+	.compat_ioctl	= compat_ptr_ioctl,
 	.lock		= qtfs_lock,
 	.flock		= qtfs_flock,
 	.setlease	= simple_nosetlease,

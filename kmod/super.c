@@ -255,7 +255,8 @@ static int super_prepare(struct super_block *sb, struct qtfs_fs *fs)
 	sb->s_xattr = qtfs_xattr_handlers;
 	/* The server applies the umask: it knows the default ACLs. */
 	sb->s_flags |= SB_POSIXACL;
-	sb->s_iflags |= SB_I_NODEV;
+	if (!fs->opts.remote_devices)
+		sb->s_iflags |= SB_I_NODEV;
 	return super_set_bdi(sb, fs);
 }
 

@@ -51,6 +51,7 @@ struct qtfs_options {
 	u32 timeo;
 	u32 retrans;
 	u32 nconnect;
+	u32 remote_devices;
 	struct qtfs_ac {
 		u32 reg_min;
 		u32 reg_max;

@@ -959,7 +959,10 @@ struct qtfs_wire_xattr_rep {
 };
 QTFS_WIRE_ASSERT(struct qtfs_wire_xattr_rep, 8);
 
-/* IOCTL: an allow-listed command, own numbering; in and out are payload. */
+/*
+ * IOCTL: an allow-listed command, own numbering; in and out are payload. Others
+ * than this one are listed in device.h.
+ */
 #define QTFS_IOCTL_READABLE	1u	/* FIONREAD of a FIFO: @result is the number of bytes */
 struct qtfs_wire_ioctl {
 	__le64 open;

@@ -173,6 +173,9 @@ Status Engine::serve(std::unique_ptr<PcieDevice> device) {
 Status Engine::start(std::string& error) {
   signal(SIGPIPE, SIG_IGN);
   signal(SIGXFSZ, SIG_IGN);
+  // A client's terminal may be the one that the engine was started from.
+  signal(SIGTTIN, SIG_IGN);
+  signal(SIGTTOU, SIG_IGN);
   prctl(PR_SET_IO_FLUSHER, 1, 0, 0, 0);  // memory for others' writeback must not wait for ours
 
   for (const std::string& address : config_.listen)

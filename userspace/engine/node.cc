@@ -87,7 +87,8 @@ Result<Granted> NodeTable::grant(const NodeKey& key, const Domain& domain, const
 Result<Granted> NodeTable::grant_locked(unsigned index, const NodeKey& key, const Domain& domain,
                                         const Traits& traits, const Ref<NodeFd>& fd,
                                         const Origin& origin) {
-  Ref<Node> old_parent;  // let go of outside the lock
+  Ref<Node> old_parent;  // these are let go of outside the lock
+  Ref<NodeFd> old_fd;
   Shard& shard = shards_[index];
   std::lock_guard guard(shard.mutex);
   Ref<Node> node;
@@ -110,8 +111,11 @@ Result<Granted> NodeTable::grant_locked(unsigned index, const NodeKey& key, cons
   } else if (!origin.unnamed) {
     node->pinned_ = true;
   }
-  if (fd && !node->fd_)
+  // Without a birth time it may be another with the same number: what was found now counts.
+  if (fd && (!node->fd_ || key.birth == 0)) {
+    old_fd = node->fd_;
     install(shard, *node, fd);
+  }
   node->stamp_ = stamp_.fetch_add(1, std::memory_order_relaxed) + 1;
   return Granted{node, node->stamp_, node->fd_ ? node->fd_ : fd};
 }
@@ -131,6 +135,18 @@ Ref<Node> NodeTable::find(uint64_t id) {
   std::lock_guard guard(shard.mutex);
   const auto found = shard.by_id.find(id);
   return found == shard.by_id.end() ? Ref<Node>() : found->second;
+}
+
+void NodeTable::found(Node& node, UniqueFd fd) {
+  if (node.key.birth != 0)
+    return;
+  auto holder = make_ref<NodeFd>(std::move(fd), budget_);
+  Ref<NodeFd> old_fd;  // let go of outside the lock
+  Shard& shard = shard_of(node.id);
+  std::lock_guard guard(shard.mutex);
+  old_fd = node.fd_;
+  if (shard.by_id.contains(node.id))
+    install(shard, node, holder);
 }
 
 Result<Granted> NodeTable::renew(uint64_t id) {

@@ -152,6 +152,9 @@ class NodeTable {
   Result<Granted> grant(const NodeKey& key, const Domain& domain, const Traits& traits, UniqueFd fd,
                         const Origin& origin, Context& context);
   Ref<Node> find(uint64_t id);
+  // @fd was found under its name just now. It counts from here on where numbers are used again, and
+  // no birth time tells.
+  void found(Node& node, UniqueFd fd);
   // Grants a node that the client knows once more; ESTALE if it has forgotten it.
   Result<Granted> renew(uint64_t id);
   // A descriptor for it; ESTALE when the object cannot be reached any more.

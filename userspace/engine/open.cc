@@ -1,6 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0-only
 #include "engine/open.hh"
 
+#include <system_error>
+#include <thread>
+#include <vector>
+
 namespace qtfs {
 
 std::shared_ptr<Watcher> Open::watcher() {
@@ -26,6 +30,22 @@ void Open::end_watch(bool for_good) {
   }
   if (ended)
     ended->released();
+}
+
+OpenTable::~OpenTable() {
+  // A terminal sends first what was written to it.
+  std::vector<UniqueFd> slow;
+  for (Shard& shard : shards_)
+    for (auto& [id, open] : shard.by_id)
+      if (open->device() && open->sole())
+        slow.push_back(std::move(open->fd));
+  if (slow.empty())
+    return;
+  try {
+    std::thread([fds = std::move(slow)] {}).detach();
+  } catch (const std::system_error&) {
+    // Without a thread it has to be here.
+  }
 }
 
 Status OpenTable::add(const Ref<Open>& open) {

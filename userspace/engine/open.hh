@@ -72,7 +72,8 @@ class Open : public RefCounted {
   void end_watch(bool for_good = false);
 
   // Bytes from one end to another: who has to wait does so in the loop.
-  bool piped() const { return type == QTFS_TYPE_FIFO || socket; }
+  bool piped() const { return type == QTFS_TYPE_FIFO || socket || (device() && pollable); }
+  bool device() const { return type == QTFS_TYPE_CHR; }
   bool regular() const { return type == QTFS_TYPE_REG && !synthetic; }
   bool writable() const { return (flags & QTFS_OPEN_WRITE) != 0; }
 
@@ -85,6 +86,8 @@ class Open : public RefCounted {
 class OpenTable {
  public:
   OpenTable(uint16_t life, uint64_t max) : life_(life), max_(max) {}
+  // Closes what may take long on a thread.
+  ~OpenTable();
 
   // Gives it an id; ENFILE over the limit.
   Status add(const Ref<Open>& open);

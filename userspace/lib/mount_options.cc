@@ -97,7 +97,8 @@ bool take_own(Options& options, const Option& option) {
 
 bool take_attribute(Options& options, const Option& option) {
   const auto* found = std::ranges::find(attributes, option.key, &Attribute::name);
-  if (found == std::end(attributes))
+  // dev=remote is the filesystem's.
+  if (found == std::end(attributes) || (option.key == "dev" && option.value))
     return false;
   options.attributes = (options.attributes & ~found->clear) | found->set;
   options.attributes_clear = (options.attributes_clear | found->clear) & ~found->set;

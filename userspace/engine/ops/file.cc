@@ -7,6 +7,7 @@
 #include <sys/ioctl.h>
 #include <sys/stat.h>
 #include <sys/uio.h>
+#include <termios.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -130,6 +131,15 @@ Result<size_t> read_once(Open& open, std::byte* to, size_t len, uint64_t offset,
   return static_cast<size_t>(got);
 }
 
+// How long a read of a terminal waits, in milliseconds, if that is set there (VTIME without VMIN).
+std::optional<int> read_timeout(const Open& open) {
+  termios settings{};
+  if (!open.device() || tcgetattr(open.fd.get(), &settings) < 0 || (settings.c_lflag & ICANON) ||
+      settings.c_cc[VMIN] || !settings.c_cc[VTIME])
+    return std::nullopt;
+  return settings.c_cc[VTIME] * 100;
+}
+
 bool ready(const Open& open, short events) {
   pollfd wanted{open.fd.get(), events, 0};
   return poll(&wanted, 1, 0) > 0;
@@ -138,7 +148,11 @@ bool ready(const Open& open, short events) {
 // Where reading has to wait for somebody, it does so in the loop, and without a thread; a FIFO is
 // read there, too.
 Status read_where(Call& call, const Ref<Open>& open, bool nowait) {
-  if (open->piped() || call.may_block)
+  if (call.may_block)
+    return {};
+  if (open->device() && !nowait && read_timeout(*open))
+    return call.interrupted ? Status::error(EINTR) : Status::defer();
+  if (open->piped())
     return {};
   if (open->pollable && !ready(*open, POLLIN))
     return nowait ? Status::error(EAGAIN) : call.wait_for(open, POLLIN);
@@ -150,11 +164,16 @@ Status read_where(Call& call, const Ref<Open>& open, bool nowait) {
 Result<Payload> read_special(Call& call, const Ref<Open>& holder, size_t len, uint64_t offset,
                              bool nowait) {
   Open& open = *holder;
+  const auto timeout = nowait ? std::nullopt : read_timeout(open);
+  if (pollfd wanted{open.fd.get(), POLLIN, 0}; timeout && call.may_block)
+    poll(&wanted, 1, *timeout);
   auto buffer = call.take_payload_buffer(len);
   if (!buffer)
     return buffer.status();
   const auto got = read_once(open, buffer->data(), len, offset, nowait);
   if (!got) {
+    if (got.err() == EAGAIN && timeout)
+      return Payload(std::move(*buffer));  // of no bytes
     call.context->buffers.give(std::move(*buffer));
     if (got.err() == EAGAIN && open.piped() && !nowait)
       return call.wait_for(holder, POLLIN);
@@ -377,25 +396,6 @@ Status op_write(Call& call) {
   call.reply.put(rep);
   if (const auto level = look(**open))
     call.reply.put(*level);
-  return {};
-}
-
-Status op_ioctl(Call& call) {
-  const auto body = call.take<qtfs_wire_ioctl>();
-  if (!body || !call.body.done() || !call.payload.empty())
-    return Status::malformed();
-  const auto open = call.open(body->open);
-  if (!open)
-    return open.status();
-  // What others do is not known to be harmless.
-  if (le32toh(body->cmd) != QTFS_IOCTL_READABLE || !(*open)->piped())
-    return Status::error(ENOTTY);
-  if (body->arg || body->out_max)
-    return Status::error(EINVAL);
-  int bytes = 0;
-  if (ioctl((*open)->fd.get(), FIONREAD, &bytes) < 0)
-    return Status::last();
-  call.reply.put(qtfs_wire_ioctl_rep{htole64(static_cast<uint64_t>(bytes))});
   return {};
 }
 

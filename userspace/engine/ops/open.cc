@@ -5,6 +5,7 @@
 #include <sys/epoll.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
+#include <sys/sysmacros.h>
 #include <unistd.h>
 
 #include "engine/ops/socket.hh"
@@ -45,8 +46,9 @@ Status may_open(const Node& node, uint32_t flags) {
       if (flags != connecting && flags != (connecting | QTFS_OPEN_NONBLOCK))
         return Status::error(ENXIO);
       return node.domain.exported->sockets ? Status() : Status::error(EACCES);
-    case QTFS_TYPE_CHR:
     case QTFS_TYPE_BLK:
+      return Status::error(ENXIO);
+    case QTFS_TYPE_CHR:
       // As on a filesystem that is mounted nodev.
       return node.domain.exported->devices ? Status() : Status::error(EACCES);
     case QTFS_TYPE_DIR:
@@ -56,9 +58,9 @@ Status may_open(const Node& node, uint32_t flags) {
   }
 }
 
-bool opens_at_once(uint32_t type, uint32_t flags) {
-  const bool waits = type == QTFS_TYPE_CHR || type == QTFS_TYPE_BLK;
-  return !waits || (flags & QTFS_OPEN_NONBLOCK);
+bool opens_at_once(uint32_t type) {
+  // Not even O_NONBLOCK keeps a driver from loading, or a terminal from sending what it has left.
+  return type != QTFS_TYPE_CHR;
 }
 
 // What was opened with O_NONBLOCK so that its opening would not wait is as if opened with @flags.
@@ -110,16 +112,25 @@ Result<UniqueFd> open_fifo(Call& call, int fd, uint32_t flags) {
   return Status::defer();
 }
 
+// What opens as whatever terminal the engine has.
+bool is_own_terminal(int fd) {
+  struct stat st {};
+  return fstat(fd, &st) == 0 && S_ISCHR(st.st_mode) && st.st_rdev == makedev(5, 0);
+}
+
 Result<UniqueFd> open_object(Call& call, const Node& node, int fd, uint32_t flags) {
   const int native = native_open_flags(flags);
   if (node.key.type == QTFS_TYPE_FIFO)
     return open_fifo(call, fd, flags);
   if (node.key.type == QTFS_TYPE_REG)
     return reopen_plain(call, fd, native);
-  if (!call.may_block && !opens_at_once(node.key.type, flags)) {
+  if (!call.may_block && !opens_at_once(node.key.type)) {
     call.patient = true;
+    call.parks = true;
     return Status::defer();
   }
+  if (is_own_terminal(fd))
+    return Status::error(ENXIO);
   UniqueFd opened(reopen(fd, native));
   if (!opened)
     return Status::last();
@@ -176,6 +187,9 @@ uint32_t opened_flags(Call& call, Open& open) {
     flags |= QTFS_OPENED_STREAM | QTFS_OPENED_NOSEEK;
   }
   open.pollable = open.piped() || pollable(*call.context, open.fd.get());
+  // Who has to wait for it does so in the loop.
+  if (open.device() && open.pollable)
+    fcntl(open.fd.get(), F_SETFL, fcntl(open.fd.get(), F_GETFL) | O_NONBLOCK);
   if (open.pollable)
     flags |= QTFS_OPENED_POLLABLE;
   return flags;
@@ -281,13 +295,14 @@ Result<Opened> open_by_name(int dir, const std::string& name, const Node& node, 
 }
 
 // ESTALE where @name in @dir is not @node.
-Status check_name(Call& call, int dir, const std::string& name, const Node& node) {
-  const auto fd = open_component(dir, name, call.context->mounts);
+Status check_name(Call& call, int dir, const std::string& name, Node& node) {
+  auto fd = open_component(dir, name, call.context->mounts);
   if (!fd)
     return Status::error(fd.err() == ENOENT ? ESTALE : fd.err());
   const auto stx = stat_fd(fd->get());
   if (!stx || NodeKey::of(*stx, node.domain) != node.key)
     return Status::error(ESTALE);
+  call.session->nodes.found(node, std::move(*fd));
   return {};
 }
 
@@ -540,6 +555,12 @@ Status op_release(Call& call) {
   uint64_t id = le64toh(body->open);
   if (id == QTFS_PREV)
     id = call.compound.prev_open;
+  // A terminal sends first what was written to it.
+  if (const auto found = call.session->opens.find(id);
+      found && found->device() && !call.may_block) {
+    call.patient = true;
+    return Status::defer();
+  }
   Ref<Open> open = call.session->opens.remove(id);
   if (!open)
     return Status::error(EBADF);

@@ -49,6 +49,13 @@ TEST(ParseOptions, WhatIsForMountAndSystemdIsIgnored) {
   EXPECT_EQ(shown(options.filesystem), "");
 }
 
+TEST(ParseOptions, RemoteDevicesAreTheFilesystems) {
+  const auto options = parse_options("nodev,dev=remote");
+  EXPECT_EQ(shown(options.filesystem), "[dev=remote]");
+  EXPECT_EQ(options.attributes, uint64_t{MOUNT_ATTR_NODEV});
+  EXPECT_EQ(parse_options("nodev,dev").attributes, 0u);
+}
+
 TEST(ParseOptions, UserImpliesRestrictionsUntilLifted) {
   EXPECT_EQ(parse_options("user").attributes,
             uint64_t{MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV | MOUNT_ATTR_NOEXEC});
