@@ -7,6 +7,7 @@
 #include "engine/creds.hh"
 #include "engine/mounts.hh"
 #include "engine/pipe.hh"
+#include "engine/rules.hh"
 #include "engine/stats.hh"
 #include "lib/bytes.hh"
 #include "lib/unique_fd.hh"
@@ -34,12 +35,13 @@ class FsKinds {
 };
 
 struct Context {
-  explicit Context(Mounts& mounts_) : mounts(mounts_), kinds(mounts_) {}
+  Context(Mounts& mounts_, Rules& rules_) : mounts(mounts_), rules(rules_), kinds(mounts_) {}
 
   Creds creds;
   BufferPool buffers;
   PipePool pipes;
   Mounts& mounts;
+  Rules& rules;
   FsKinds kinds;
   UniqueFd epoll;  // asked whether a file can be polled
   Stats stats;

@@ -30,6 +30,7 @@ class Engine {
   const std::vector<uint32_t>& ports() const { return ports_; }
   // As they were configured.
   const std::vector<std::string>& addresses() const { return config_.listen; }
+  Rules& rules() { return rules_; }
   // What its threads wait with.
   std::string describe() const { return workers_.at(0)->describe(); }
   void add_stats(Stats& sum);
@@ -47,6 +48,7 @@ class Engine {
   Exports exports_;
   std::vector<std::byte> psk_;
   Mounts mounts_;
+  Rules rules_;
   SessionTable sessions_;
   Pool pool_;
   Shared shared_;

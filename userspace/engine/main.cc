@@ -11,6 +11,7 @@
 #include <exception>
 #include <optional>
 
+#include "engine/control.hh"
 #include "engine/engine.hh"
 #include "engine/server_module.hh"
 #include "lib/config.hh"
@@ -41,6 +42,7 @@ struct Options {
   std::string log_level;
   std::optional<unsigned> spin_us;
   std::string io;
+  std::optional<std::string> control;
   bool sqpoll = false;
   bool insecure = false;
   uint64_t nodes_max = 0;
@@ -81,6 +83,9 @@ void describe(CLI::App& app, Options& options) {
   app.add_option("--io", options.io,
                  "How to wait: auto (io_uring unless it is forbidden), uring or epoll [auto]")
       ->type_name("KIND");
+  app.add_option("--control", options.control,
+                 "Socket where qtinfo asks on this machine, \"\" for none [/run/qtfs-engine.sock]")
+      ->type_name("PATH");
   app.add_flag("--sqpoll", options.sqpoll,
                "Let a kernel thread for each thread submit: fewer system calls, more processors");
   app.add_option("--nodes-max", options.nodes_max, "Files that a client may know at a time")
@@ -112,6 +117,8 @@ bool build(const Options& options, const qtfs::ServerModule& module, qtfs::Confi
     config.spin_us = *options.spin_us;
   if (!options.io.empty())
     config.io = options.io;
+  if (options.control)
+    config.control = *options.control;
   config.sqpoll |= options.sqpoll;
   config.insecure |= options.insecure;
   if (options.nodes_max)
@@ -166,6 +173,9 @@ int serve(const qtfs::Config& config, qtfs::ServerModule& module) {
     qtfs::log::warning(
         "no mount table of its own ({}): what clients use cannot be unmounted on this machine",
         std::strerror(tree.err()));
+  qtfs::Control control((*engine)->rules());
+  if (!config.control.empty() && !control.start(config.control, error))
+    qtfs::log::warning("{}", error);
   module.report(**engine, config);
   sd_notify(0, "READY=1");
   int signal = 0;

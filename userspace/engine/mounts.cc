@@ -29,6 +29,19 @@ std::string below(const std::string& dir, const std::string& name) {
   return dir == "/" ? dir + name : dir + "/" + name;
 }
 
+// What follows @top in @path, which is below it; with the slash, if anything.
+std::string rest_of(const std::string& path, const std::string& top) {
+  return top == "/" ? (path == "/" ? "" : path) : path.substr(top.size());
+}
+
+bool is_within(const std::string& path, const std::string& top) {
+  return top == "/" || path == top || is_below(path, top);
+}
+
+std::string joined(const std::string& top, const std::string& rest) {
+  return rest.empty() ? top : top == "/" ? rest : top + rest;
+}
+
 }  // namespace
 
 std::optional<std::string> path_of(int fd) {
@@ -127,6 +140,31 @@ std::vector<std::string> Mounts::qtfs_names(int dir) {
       names.push_back(name);
   }
   return names;
+}
+
+Mounts::Sight Mounts::sight_of(const std::string& path) {
+  std::lock_guard guard(mutex_);
+  refresh_locked();
+  Sight sight;
+  const MountInfo* on = nullptr;
+  // The last of those that are stacked on one place is what is seen.
+  for (const MountInfo& mount : mounts_)
+    if (is_within(path, mount.point) && (!on || mount.point.size() >= on->point.size()))
+      on = &mount;
+  sight.places.push_back(path);
+  if (!on)
+    return sight;
+  sight.type = on->type;
+  sight.within = joined(on->root, rest_of(path, on->point));
+  for (const MountInfo& mount : mounts_) {
+    if (mount.dev_major != on->dev_major || mount.dev_minor != on->dev_minor ||
+        !is_within(sight.within, mount.root))
+      continue;
+    std::string place = joined(mount.point, rest_of(sight.within, mount.root));
+    if (place != path)
+      sight.places.push_back(std::move(place));
+  }
+  return sight;
 }
 
 }  // namespace qtfs

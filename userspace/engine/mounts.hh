@@ -34,6 +34,13 @@ class Mounts {
   bool is_qtfs(int dir, const std::string& name);
   // Names in @dir on which qtfs is mounted. Cheap when there is none anywhere.
   std::vector<std::string> qtfs_names(int dir);
+  // What is at a path of the table.
+  struct Sight {
+    std::string type;                 // of its filesystem
+    std::string within;               // its path there
+    std::vector<std::string> places;  // where in the table that can be seen, @path among them
+  };
+  Sight sight_of(const std::string& path);
   // Goes up with every change of the table.
   uint64_t generation() const { return generation_.load(std::memory_order_acquire); }
   void refresh();

@@ -33,8 +33,8 @@ void install_handler() {
 
 }  // namespace
 
-Pool::Pool(unsigned threads_max, Mounts& mounts, Finished finished)
-    : threads_max_(threads_max), mounts_(mounts), finished_(finished) {
+Pool::Pool(unsigned threads_max, Mounts& mounts, Rules& rules, Finished finished)
+    : threads_max_(threads_max), mounts_(mounts), rules_(rules), finished_(finished) {
   install_handler();
   interrupter_ = std::thread([this] { interrupt_loop(); });
 }
@@ -94,7 +94,7 @@ void Pool::want_threads() {
 bool Pool::add_thread(bool opener) {
   auto thread = std::make_unique<Thread>();
   thread->opener = opener;
-  thread->context = std::make_unique<Context>(mounts_);
+  thread->context = std::make_unique<Context>(mounts_, rules_);
   const auto index = static_cast<unsigned>(threads_.size());
   threads_.push_back(std::move(thread));
   try {

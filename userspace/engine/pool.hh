@@ -25,7 +25,7 @@ class Pool {
   // Told, without a lock and now and then, while calls that wait for a lock have no thread.
   std::function<void()> on_starved = [] {};
 
-  Pool(unsigned threads_max, Mounts& mounts, Finished finished);
+  Pool(unsigned threads_max, Mounts& mounts, Rules& rules, Finished finished);
   ~Pool();
   // Ends its threads, when what was submitted is done.
   void stop();
@@ -67,6 +67,7 @@ class Pool {
 
   const unsigned threads_max_;
   Mounts& mounts_;
+  Rules& rules_;
   const Finished finished_;
 
   std::mutex mutex_;  // protects everything below

@@ -49,7 +49,7 @@ struct Worker::Listener {
   }
 };
 
-Worker::Worker(Shared& shared) : shared_(shared), context_(shared.mounts) {
+Worker::Worker(Shared& shared) : shared_(shared), context_(shared.mounts, shared.rules) {
   event_op_ = {[](void* self, const Completion&) { static_cast<Worker*>(self)->on_wake(); }, this};
   tick_op_ = {[](void* self, const Completion&) { static_cast<Worker*>(self)->on_tick(); }, this};
 }

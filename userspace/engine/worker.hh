@@ -26,6 +26,7 @@ struct Shared {
   const Exports& exports;
   const std::vector<std::byte>& psk;
   Mounts& mounts;
+  Rules& rules;
   SessionTable& sessions;
   Pool& pool;
   log::RateLimit protocol_log;

@@ -112,6 +112,41 @@ void read_exports(const toml::node& node, std::vector<ExportConfig>& out, Proble
   }
 }
 
+void read_rule(const toml::table& table, Rule& out, Problem& problem) {
+  std::string type, action;
+  read_table(table, problem, Key<std::string>{"path", &out.path},
+             Key<std::string>{"fstype", &out.fstype}, Key<std::string>{"type", &type},
+             Key<std::string>{"action", &action});
+  const auto known = rule_action(action);
+  if (!known)
+    return problem.at(table.source(), "\"action\" must be serve, uncached, deny or hide");
+  out.action = *known;
+  if (!type.empty()) {
+    const auto number = rule_type(type);
+    if (!number)
+      return problem.at(table.source(),
+                        "type \"{}\": not file, directory, symlink, char, block, "
+                        "fifo or socket",
+                        type);
+    out.type = *number;
+  }
+  if (const std::string wrong = rule_problem(out); !wrong.empty())
+    problem.at(table.source(), "{}", wrong);
+}
+
+void read_rules(const toml::node& node, std::vector<Rule>& out, Problem& problem) {
+  const toml::array* list = node.as_array();
+  if (!list)
+    return problem.at(node.source(), "rules are written as [[special]]");
+  out.clear();
+  for (const toml::node& item : *list) {
+    const toml::table* table = item.as_table();
+    if (!table)
+      return problem.at(item.source(), "rules are written as [[special]]");
+    read_rule(*table, out.emplace_back(), problem);
+  }
+}
+
 void read_limits(const toml::node& node, Limits& out, Problem& problem) {
   const toml::table* table = node.as_table();
   if (!table)
@@ -133,7 +168,10 @@ void read_root(toml::table& root, Config& config, Problem& problem) {
     read_exports(*node, config.exports, problem);
   if (const toml::node* node = root.get("limits"))
     read_limits(*node, config.limits, problem);
+  if (const toml::node* node = root.get("special"))
+    read_rules(*node, config.rules, problem);
   root.erase("export");
+  root.erase("special");
   root.erase("limits");
   read_table(root, problem, Key<std::vector<std::string>>{"listen", &config.listen},
              Key<unsigned>{"ring-entries", &config.ring_entries},
@@ -141,6 +179,7 @@ void read_root(toml::table& root, Config& config, Problem& problem) {
              Key<bool>{"insecure", &config.insecure}, Key<bool>{"multishot", &config.multishot},
              Key<bool>{"sqpoll", &config.sqpoll}, Key<std::string>{"io", &config.io},
              Key<std::string>{"psk-file", &config.psk_file},
+             Key<std::string>{"control", &config.control},
              Key<std::string>{"log-level", &config.log_level});
 }
 

@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "lib/result.hh"
+#include "lib/rule.hh"
 
 namespace qtfs {
 
@@ -44,8 +45,10 @@ struct Config {
   bool multishot = true;
   bool sqpoll = false;
   std::string psk_file;
-  std::string log_level;  // empty: info
+  std::string log_level;                          // empty: info
+  std::string control = "/run/qtfs-engine.sock";  // where qtinfo asks; empty: nowhere
   std::vector<ExportConfig> exports;
+  std::vector<Rule> rules;
   Limits limits;
 };
 

@@ -18,4 +18,15 @@ Tree cmd_stats(const std::string& mount);
 Tree cmd_log_level(const std::string& level);
 Tree cmd_abort(const std::string& mount);
 
+// Rules of the engine on this machine, asked at its socket @control.
+struct RuleWords {
+  std::string action;
+  std::string path;
+  std::string fstype;
+  std::string type;
+};
+Tree cmd_rules_list(const std::string& control);
+Tree cmd_rules_add(const std::string& control, const RuleWords& words);
+Tree cmd_rules_del(const std::string& control, uint64_t number);
+
 }  // namespace qtfs::qtinfo

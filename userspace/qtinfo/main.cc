@@ -68,6 +68,30 @@ int run(int argc, char** argv) {
       ->add_option("MOUNT", mount, "Its id or its mount point")
       ->required();
 
+  std::string control = "/run/qtfs-engine.sock";
+  qtfs::qtinfo::RuleWords words;
+  uint64_t number = 0;
+  auto* rules =
+      app.add_subcommand("rules", "What the engine of this machine does not serve as it is");
+  rules->require_subcommand(1);
+  rules->fallthrough();
+  rules->add_option("--control", control, "The engine's socket [/run/qtfs-engine.sock]");
+  rules->add_subcommand("list", "Show them, in the order in which they are asked")->callback([&] {
+    command = [&] { return qtfs::qtinfo::cmd_rules_list(control); };
+  });
+  auto* rules_add = rules->add_subcommand("add", "Add one behind the others");
+  rules_add->callback(
+      [&] { command = [&] { return qtfs::qtinfo::cmd_rules_add(control, words); }; });
+  rules_add->add_option("ACTION", words.action, "serve, uncached, deny or hide")->required();
+  rules_add->add_option("--path", words.path, "A glob: of the tree, or in the filesystem");
+  rules_add->add_option("--fstype", words.fstype, "Filesystems of that type only");
+  rules_add->add_option("--type", words.type,
+                        "file, directory, symlink, char, block, fifo or socket");
+  auto* rules_del = rules->add_subcommand("del", "Take one away");
+  rules_del->callback(
+      [&] { command = [&] { return qtfs::qtinfo::cmd_rules_del(control, number); }; });
+  rules_del->add_option("NUMBER", number, "As the list has it")->required();
+
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& error) {

@@ -123,6 +123,8 @@ Status op_setattr(Call& call) {
   const auto fd = call.fd_of(*node);
   if (!fd)
     return fd.status();
+  if (Status status = by_rules(call, (*fd)->get(), (*node)->key.type); !status)
+    return status;
   if (Status status = call.act(); !status)
     return status;
   if (Status status = apply(call, *body, **node, (*fd)->get()); !status)
@@ -152,8 +154,10 @@ Status op_access(Call& call) {
   qtfs_wire_access_rep rep{};
   constexpr uint32_t all = QTFS_MAY_EXEC | QTFS_MAY_WRITE | QTFS_MAY_READ;
   const uint32_t mask = le32toh(body->mask) & all;
-  rep.allowed =
-      htole32(allowed((*fd)->get(), "", mask, write_protected((*node)->domain, (*node)->key.type)));
+  const bool denied = !by_rules(call, (*fd)->get(), (*node)->key.type).ok();
+  rep.allowed = htole32(denied ? uint32_t{QTFS_MAY_KNOWN}
+                               : allowed((*fd)->get(), "", mask,
+                                         write_protected((*node)->domain, (*node)->key.type)));
   rep.attr = *attr;
   call.reply.put(rep);
   return {};

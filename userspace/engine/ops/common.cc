@@ -56,6 +56,35 @@ Status writable(const Node& node) {
   return node.domain.readonly ? Status::error(EROFS) : Status();
 }
 
+Status by_rules(Call& call, int fd, uint32_t type) {
+  switch (call.context->rules.of(fd, type)) {
+    case RuleAction::deny:
+      return Status::error(EACCES);
+    case RuleAction::hide:
+      return Status::error(ENOENT);
+    default:
+      return {};
+  }
+}
+
+Status by_rules(Call& call, int dir, const std::string& name, uint32_t type) {
+  if (!call.context->rules.any())
+    return {};
+  if (type == 0) {
+    const auto stx = stat_name(dir, name.c_str());
+    if (!stx)
+      return {};  // there is nothing to take away
+    type = type_to_wire(stx->stx_mode);
+  }
+  switch (call.context->rules.of(dir, name, type)) {
+    case RuleAction::deny:
+    case RuleAction::hide:
+      return Status::error(EACCES);
+    default:
+      return {};
+  }
+}
+
 qtfs_wire_attr node_attr(const struct statx& stx, uint32_t flags) {
   qtfs_wire_attr attr = attr_to_wire(stx);
   attr.flags |= htole32(flags);
@@ -114,9 +143,15 @@ Result<Child> grant_entry(Call& call, const Domain& domain, UniqueFd fd,
   if (!stx)
     return stx.status();
   const NodeKey key = NodeKey::of(*stx, domain);
-  const Traits traits = traits_of(call.context->kinds.get(fd.get(), key.dev), key, origin, dir);
+  const RuleAction rule = call.context->rules.of(fd.get(), key.type);
+  if (rule == RuleAction::hide)
+    return Status::error(ENOENT);
+  Traits traits = traits_of(call.context->kinds.get(fd.get(), key.dev), key, origin, dir);
+  traits.synthetic |= rule == RuleAction::uncached;
   Child child;
-  if (key.type != QTFS_TYPE_LNK)
+  if (rule == RuleAction::deny)
+    child.entry.access = htole32(QTFS_MAY_KNOWN);
+  else if (key.type != QTFS_TYPE_LNK)
     child.entry.access =
         htole32(allowed(fd.get(), "", conceivable(*stx), write_protected(domain, key.type)));
   auto granted =

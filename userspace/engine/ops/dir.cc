@@ -36,6 +36,39 @@ Result<Place> enter(Call& call, uint64_t wire_dir, bool to_change) {
   return Place{std::move(*dir), std::move(*fd)};
 }
 
+// To give @name to something of @type, or, with 0, to take it away from what has it.
+Result<Place> enter_to_change(Call& call, uint64_t wire_dir, const std::string& name,
+                              uint32_t type) {
+  auto place = enter(call, wire_dir, true);
+  if (place)
+    if (Status status = by_rules(call, place->get(), name, type); !status)
+      return status;
+  return place;
+}
+
+// What moves must not take a name that the rules keep from its like, nor take a directory's name
+// away from what they keep below it.
+Status rename_by_rules(Call& call, const Place& from, const std::string& old_name, const Place& to,
+                       const std::string& new_name, unsigned flags) {
+  Rules& rules = call.context->rules;
+  if (!rules.any())
+    return {};
+  const bool exchange = (flags & RENAME_EXCHANGE) != 0;
+  const auto moved = stat_name(from.get(), old_name.c_str());
+  if (!moved)
+    return moved.status();
+  if (Status status = by_rules(call, to.get(), new_name, type_to_wire(moved->stx_mode)); !status)
+    return status;
+  const auto other = stat_name(to.get(), new_name.c_str());
+  if (exchange && other)
+    if (Status status = by_rules(call, from.get(), old_name, type_to_wire(other->stx_mode));
+        !status)
+      return status;
+  if (rules.keeps_name(from.get(), old_name) || (exchange && rules.keeps_name(to.get(), new_name)))
+    return Status::error(EBUSY);
+  return {};
+}
+
 Status remove(Call& call, int flags) {
   const auto body = call.take<qtfs_wire_unlink>();
   if (!body || body->reserved[0] || body->reserved[1] || body->reserved[2])
@@ -43,7 +76,7 @@ Status remove(Call& call, int flags) {
   const auto name = call.take_name(le16toh(body->name_len));
   if (!name)
     return name.status();
-  const auto place = enter(call, body->dir, true);
+  const auto place = enter_to_change(call, body->dir, *name, 0);
   if (!place)
     return place.status();
   return check(unlinkat(place->get(), name->c_str(), flags));
@@ -75,7 +108,7 @@ Status op_mkdir(Call& call) {
   const auto name = call.take_name(le16toh(body->name_len));
   if (!name)
     return name.status();
-  const auto place = enter(call, body->dir, true);
+  const auto place = enter_to_change(call, body->dir, *name, QTFS_TYPE_DIR);
   if (!place)
     return place.status();
   call.context->creds.umask(le32toh(body->umask));
@@ -112,14 +145,16 @@ Status op_rename(Call& call) {
     flags |= RENAME_EXCHANGE;
   if (wire & QTFS_RENAME_WHITEOUT)
     flags |= RENAME_WHITEOUT;
-  const auto from = enter(call, body->old_dir, true);
+  const auto from = enter_to_change(call, body->old_dir, *old_name, 0);
   if (!from)
     return from.status();
-  const auto to = enter(call, body->new_dir, true);
+  const auto to = enter_to_change(call, body->new_dir, *new_name, 0);
   if (!to)
     return to.status();
   if (&from->dir->domain != &to->dir->domain)
     return Status::error(EXDEV);
+  if (Status status = rename_by_rules(call, *from, *old_name, *to, *new_name, flags); !status)
+    return status;
   return check(renameat2(from->get(), old_name->c_str(), to->get(), new_name->c_str(), flags));
 }
 
@@ -136,7 +171,9 @@ Status op_link(Call& call) {
   const auto fd = call.fd_of(*node);
   if (!fd)
     return fd.status();
-  const auto place = enter(call, body->dir, true);
+  if (Status status = by_rules(call, (*fd)->get(), (*node)->key.type); !status)
+    return status;
+  const auto place = enter_to_change(call, body->dir, *name, (*node)->key.type);
   if (!place)
     return place.status();
   if (&(*node)->domain != &place->dir->domain)
@@ -161,7 +198,7 @@ Status op_symlink(Call& call) {
     return Status::error(ENAMETOOLONG);
   if (target->find('\0') != target->npos)
     return Status::malformed();
-  const auto place = enter(call, body->dir, true);
+  const auto place = enter_to_change(call, body->dir, *name, QTFS_TYPE_LNK);
   if (!place)
     return place.status();
   if (symlinkat(std::string(*target).c_str(), place->get(), name->c_str()) < 0)
@@ -179,7 +216,7 @@ Status op_mknod(Call& call) {
   const uint32_t type = type_from_wire(le32toh(body->type));
   if (type == 0 || type == S_IFDIR || type == S_IFLNK)
     return Status::error(EINVAL);
-  const auto place = enter(call, body->dir, true);
+  const auto place = enter_to_change(call, body->dir, *name, le32toh(body->type));
   if (!place)
     return place.status();
   call.context->creds.umask(le32toh(body->umask));

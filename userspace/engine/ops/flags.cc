@@ -82,6 +82,8 @@ Result<Target> take_target(Call& call, uint64_t wire_node, uint64_t wire_open) {
     const auto fd = call.fd_of(target.node);
     if (!fd)
       return fd.status();
+    if (Status status = by_rules(call, (*fd)->get(), type); !status)
+      return status;
     Privileged privileged(call.context->creds);
     if (!privileged.status())
       return privileged.status();

@@ -306,6 +306,16 @@ Status check_name(Call& call, int dir, const std::string& name, Node& node) {
   return {};
 }
 
+// @fd: of the node, if it is open already; else -1.
+Status open_by_rules(Call& call, const Ref<Node>& node, int fd) {
+  if (!call.context->rules.any())
+    return {};
+  if (fd >= 0)
+    return by_rules(call, fd, node->key.type);
+  const auto path = call.fd_of(node);
+  return path ? by_rules(call, (*path)->get(), node->key.type) : path.status();
+}
+
 // What the LOOKUP before has just found under its name; not that if it has another by now.
 Result<Opened> open_found(Call& call, const Node& node, uint32_t flags) {
   const CompoundState& found = call.compound;
@@ -354,6 +364,8 @@ Status op_open(Call& call) {
   if (flags & (~QTFS_OPEN_ALL | QTFS_OPEN_CREATE | QTFS_OPEN_EXCL))
     return Status::error(EINVAL);
   if (Status status = may_open(**node, flags); !status)
+    return status;
+  if (Status status = open_by_rules(call, *node, opened->fd.get()); !status)
     return status;
   if (!opened->fd)
     opened = open_node(call, *node, flags);
@@ -438,6 +450,8 @@ Status open_existing(Call& call, const Ref<Node>& dir, int dir_fd, const std::st
     return child.status();
   if (Status status = may_open(*child->node, flags); !status)
     return status;
+  if (Status status = by_rules(call, child->fd->get(), child->node->key.type); !status)
+    return status;
   auto opened = open_as_asked(call, *child->node, child->fd->get(), flags);
   if (!opened)
     return opened.status();
@@ -511,6 +525,8 @@ Status op_create(Call& call) {
       return Status::error(EEXIST);
     return open_existing(call, *dir, (*fd)->get(), *name, std::move(*exists), open_flags);
   }
+  if (Status status = by_rules(call, (*fd)->get(), *name, QTFS_TYPE_REG); !status)
+    return status;
   call.context->creds.umask(le32toh(body->umask));
   auto created = create_or_find(call, (*fd)->get(), *name, *body);
   if (!created)

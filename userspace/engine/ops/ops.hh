@@ -83,6 +83,11 @@ class FdPath {
 
 // EROFS where the node's export may not be changed.
 Status writable(const Node& node);
+// What the rules say of using what a descriptor is of, a QTFS_TYPE_*: EACCES, ENOENT.
+Status by_rules(Call& call, int fd, uint32_t type);
+// The same of giving @name in @dir to something of @type, or, with 0, of taking it away from what
+// has it.
+Status by_rules(Call& call, int dir, const std::string& name, uint32_t type);
 // Whether the export keeps everybody from writing to what has @type; connecting to a socket changes
 // nothing.
 inline bool write_protected(const Domain& domain, uint32_t type) {

@@ -95,6 +95,12 @@ class Lister {
  private:
   // False when there is no room for it.
   bool emit(const Record& record) {
+    const int dir = open_.fd.get();
+    Rules& rules = call_.context->rules;
+    if (rules.any())
+      rule_ = rules.of(dir, std::string(record.name), type_from_dirent(record.type));
+    if (rule_ == RuleAction::hide)
+      return true;
     const size_t name_len = record.name.size();
     size_t need = sizeof(qtfs_wire_dirent) + QTFS_PAD(name_len);
     if (out_.size() + need > count_ || name_len > QTFS_NAME_MAX)
@@ -144,10 +150,13 @@ class Lister {
     }
     qtfs_wire_entry entry{};
     constexpr uint32_t all = QTFS_MAY_EXEC | QTFS_MAY_WRITE | QTFS_MAY_READ;
-    if (key.type == QTFS_TYPE_DIR)
+    if (rule_ == RuleAction::deny)
+      entry.access = htole32(QTFS_MAY_KNOWN);
+    else if (key.type == QTFS_TYPE_DIR)
       entry.access = htole32(allowed(dir, name.c_str(), all, domain.readonly));
     const NodeTable::Origin origin{open_.node, name};
-    const Traits traits = traits_of(kind, key, origin, dir);
+    Traits traits = traits_of(kind, key, origin, dir);
+    traits.synthetic |= rule_ == RuleAction::uncached;
     const auto granted =
         call_.session->nodes.grant(key, domain, traits, UniqueFd(), origin, *call_.context);
     if (!granted)
@@ -164,6 +173,7 @@ class Lister {
   const size_t count_;
   Buffer& out_;
   std::vector<std::string> skipped_;
+  RuleAction rule_ = RuleAction::serve;  // of the name that is looked at
   uint32_t nr_ = 0;
 };
 

@@ -40,6 +40,9 @@ Result<Target> target_of(Call& call, bool named, bool to_change) {
   if (!fd)
     return fd.status();
   target.fd = std::move(*fd);
+  if (to_change)
+    if (Status status = by_rules(call, target.fd->get(), target.node->key.type); !status)
+      return status;
   if (Status status = call.act(); !status)
     return status;
   return target;

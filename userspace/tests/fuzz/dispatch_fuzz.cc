@@ -26,6 +26,7 @@ struct World {
   Exports exports;
   Limits limits;
   std::unique_ptr<SessionTable> sessions;
+  std::unique_ptr<Rules> rules;
   std::unique_ptr<Context> context;
 
   World() {
@@ -40,7 +41,8 @@ struct World {
     limits.nodes_max = 1000;
     limits.opens_max = 100;
     sessions = std::make_unique<SessionTable>(uint16_t{1}, limits, exports);
-    context = std::make_unique<Context>(mounts);
+    rules = std::make_unique<Rules>(mounts, std::vector<Rule>{});
+    context = std::make_unique<Context>(mounts, *rules);
     if (!context->creds.enter_thread())
       std::abort();
   }

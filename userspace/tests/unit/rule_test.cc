@@ -1,0 +1,194 @@
+// SPDX-License-Identifier: GPL-2.0-only
+// Rules: their globs, and what an engine makes of them.
+#include "lib/rule.hh"
+
+#include <sys/mount.h>
+#include <sys/stat.h>
+
+#include <algorithm>
+#include <filesystem>
+
+#include "tests/unit/fixture.hh"
+
+namespace qtfs {
+namespace {
+
+TEST(RuleGlob, NamesMatchWithinThemselves) {
+  EXPECT_TRUE(glob_matches("/proc/kcore", "/proc/kcore"));
+  EXPECT_TRUE(glob_matches("/srv/*.key", "/srv/a.key"));
+  EXPECT_TRUE(glob_matches("/srv/?[0-9]", "/srv/a7"));
+  EXPECT_TRUE(glob_matches("/", "/"));
+  EXPECT_FALSE(glob_matches("/srv/*", "/srv/a/b"));
+  EXPECT_FALSE(glob_matches("/srv/*", "/srv"));
+  EXPECT_FALSE(glob_matches("/srv/a", "/srv/ab"));
+  EXPECT_TRUE(glob_matches("/srv/*", "/srv/.hidden"));
+}
+
+TEST(RuleGlob, TwoStarsAreAnyNumberOfNames) {
+  for (const char* path : {"/a/b", "/a/x/b", "/a/x/y/b"})
+    EXPECT_TRUE(glob_matches("/a/**/b", path)) << path;
+  EXPECT_TRUE(glob_matches("/**", "/"));
+  EXPECT_TRUE(glob_matches("/**/b", "/b"));
+  EXPECT_FALSE(glob_matches("/a/**/b", "/a/b/c"));
+  EXPECT_FALSE(glob_matches("/a/**/b", "/x/a/b"));
+}
+
+TEST(RuleGlob, CoversWhatIsBelow) {
+  EXPECT_TRUE(glob_covers("/srv/private", "/srv/private"));
+  EXPECT_TRUE(glob_covers("/srv/private", "/srv/private/a/b"));
+  EXPECT_TRUE(glob_covers("/srv/*/private", "/srv/x/private/a"));
+  EXPECT_TRUE(glob_covers("/**/private", "/srv/x/private/a"));
+  EXPECT_FALSE(glob_covers("/srv/private", "/srv/privately"));
+  EXPECT_FALSE(glob_covers("/srv/private", "/srv"));
+}
+
+TEST(RuleGlob, LeadsThroughWhatIsAbove) {
+  for (const char* path : {"/", "/srv", "/srv/x"})
+    EXPECT_TRUE(glob_leads("/srv/*/private", path)) << path;
+  EXPECT_FALSE(glob_leads("/srv/*/private", "/srv/x/private"));
+  EXPECT_FALSE(glob_leads("/srv/*/private", "/other"));
+  EXPECT_TRUE(glob_leads("/srv/**/private", "/srv/x/y/z"));
+}
+
+TEST(RuleText, WordsAreChecked) {
+  EXPECT_EQ(RuleAction::deny, *rule_action("deny"));
+  EXPECT_FALSE(rule_action("forbid"));
+  EXPECT_EQ("hide", rule_action_name(RuleAction::hide));
+  EXPECT_FALSE(rule_type("door"));
+  EXPECT_EQ("fifo", rule_type_name(*rule_type("fifo")));
+  EXPECT_EQ("", rule_type_name(0));
+}
+
+TEST(RuleText, NonsenseIsNamed) {
+  EXPECT_NE("", rule_problem({}));
+  EXPECT_NE("", rule_problem({.path = "srv"}));
+  EXPECT_NE("", rule_problem({.path = "/srv/../etc"}));
+  EXPECT_NE("", rule_problem({.path = "/srv/a**"}));
+  EXPECT_EQ("", rule_problem({.path = "/srv/**/a"}));
+  EXPECT_EQ("", rule_problem({.fstype = "proc"}));
+}
+
+class Ruled : public EngineTest {
+ protected:
+  void SetUp() override {
+    EngineTest::SetUp();
+    if (!engine_)
+      return;
+    std::filesystem::create_directories(dir_.path("a/private"));
+    dir_.write("a/private/key", "secret");
+    dir_.write("a/open", "for all");
+  }
+  uint64_t rule(RuleAction action, const std::string& path, uint32_t type = 0) {
+    return engine_->rules().add({.path = path, .fstype = "", .type = type, .action = action});
+  }
+  int opens(std::string_view path) {
+    const auto entry = client_.walk(root_, path);
+    return entry ? client_.open(id_of(*entry), QTFS_OPEN_READ).err() : entry.err();
+  }
+  bool lists(std::string_view dir, const std::string& name, uint32_t flags) {
+    const auto page =
+        client_.readdir(open(dir, QTFS_OPEN_READ | QTFS_OPEN_DIRECTORY), 0, 65536, flags);
+    EXPECT_EQ(0, page.err());
+    return page && std::any_of(page->entries.begin(), page->entries.end(),
+                               [&](const auto& entry) { return entry.name == name; });
+  }
+};
+
+TEST_F(Ruled, DeniedIsSeenButNotOpened) {
+  const uint64_t known = lookup("a/private/key");
+  rule(RuleAction::deny, dir_.path("a/private/*"));
+  EXPECT_EQ(0, client_.walk(root_, "a/private/key").err());
+  EXPECT_EQ(EACCES, opens("a/private/key"));
+  EXPECT_EQ(EACCES, client_.open(known, QTFS_OPEN_READ).err()) << "known before the rule";
+  EXPECT_EQ(QTFS_MAY_KNOWN, le32toh(client_.walk(root_, "a/private/key")->access));
+  EXPECT_EQ(0u, *client_.access(known, QTFS_MAY_READ) & QTFS_MAY_READ);
+  EXPECT_EQ(0, opens("a/open"));
+  EXPECT_TRUE(lists("a/private", "key", 0));
+  EXPECT_EQ("secret", dir_.read("a/private/key"));
+}
+
+TEST_F(Ruled, DeniedIsNotChanged) {
+  const uint64_t known = lookup("a/private/key");
+  const uint64_t dir = lookup("a/private");
+  rule(RuleAction::deny, dir_.path("a/private/key"));
+  qtfs_wire_setattr set{};
+  set.node = htole64(known);
+  set.valid = htole32(QTFS_SET_MODE);
+  set.mode = htole32(0666);
+  EXPECT_EQ(EACCES, client_.setattr(set).err());
+  EXPECT_EQ(EACCES, client_.link(known, dir, "other").err());
+  EXPECT_EQ(EACCES, client_.unlink(dir, "key").err());
+  EXPECT_EQ(EACCES, client_.rename(dir, "key", dir, "other").err());
+  EXPECT_EQ(EACCES, client_.rename(lookup("a"), "open", dir, "key").err());
+  EXPECT_EQ(EACCES, client_.create(dir, "key", QTFS_OPEN_WRITE | QTFS_OPEN_TRUNC).err());
+  EXPECT_EQ("secret", dir_.read("a/private/key"));
+  EXPECT_EQ(0, client_.create(dir, "new", QTFS_OPEN_WRITE).err());
+}
+
+TEST_F(Ruled, HiddenIsNotThere) {
+  const uint64_t known = lookup("a/private/key");
+  rule(RuleAction::hide, dir_.path("a/private"));
+  EXPECT_EQ(ENOENT, client_.walk(root_, "a/private").err());
+  EXPECT_EQ(ENOENT, client_.open(known, QTFS_OPEN_READ).err());
+  EXPECT_FALSE(lists("a", "private", 0));
+  EXPECT_FALSE(lists("a", "private", QTFS_READDIR_PLUS));
+  EXPECT_TRUE(lists("a", "open", QTFS_READDIR_PLUS));
+  EXPECT_EQ(EACCES, client_.mkdir(lookup("a"), "private").err());
+}
+
+// What moved stays what it was: the directories that a rule goes by keep their names.
+TEST_F(Ruled, NoRenameIsAWayRound) {
+  rule(RuleAction::deny, dir_.path("a/private/*"));
+  EXPECT_EQ(EBUSY, client_.rename(root_, "a", root_, "b").err());
+  EXPECT_EQ(EBUSY, client_.rename(lookup("a"), "private", root_, "b").err());
+  dir_.write("c", "");
+  EXPECT_EQ(0, client_.rename(root_, "c", root_, "d").err());
+  // The server's own do what they like; the rule goes by what is there now.
+  std::filesystem::rename(dir_.path("a/private"), dir_.path("a/public"));
+  EXPECT_EQ(0, opens("a/public/key"));
+  std::filesystem::rename(dir_.path("a/public"), dir_.path("a/private"));
+  EXPECT_EQ(EACCES, opens("a/private/key"));
+}
+
+TEST_F(Ruled, NoBindMountIsAWayRound) {
+  std::filesystem::create_directories(dir_.path("b"));
+  if (mount(dir_.path("a/private").c_str(), dir_.path("b").c_str(), nullptr, MS_BIND, nullptr) < 0)
+    GTEST_SKIP() << "may not mount";
+  rule(RuleAction::deny, dir_.path("a/private/key"));
+  EXPECT_EQ(EACCES, opens("b/key"));
+  EXPECT_EQ(EACCES, client_.unlink(lookup("b"), "key").err());
+  client_.close();
+  umount2(dir_.path("b").c_str(), MNT_DETACH);
+}
+
+TEST_F(Ruled, TheFirstThatAppliesCounts) {
+  rule(RuleAction::serve, dir_.path("a/private/key"));
+  const uint64_t number = rule(RuleAction::hide, dir_.path("a/**"));
+  EXPECT_EQ(ENOENT, client_.walk(root_, "a/open").err());
+  EXPECT_EQ(ENOENT, client_.walk(root_, "a/private").err());
+  EXPECT_TRUE(engine_->rules().remove(number));
+  EXPECT_FALSE(engine_->rules().remove(number));
+  EXPECT_EQ(0, opens("a/open"));
+}
+
+TEST_F(Ruled, TypesAndFilesystems) {
+  ASSERT_EQ(0, mkfifo(dir_.path("a/fifo").c_str(), 0600));
+  rule(RuleAction::deny, "", QTFS_TYPE_FIFO);
+  EXPECT_EQ(EACCES, opens("a/fifo"));
+  EXPECT_EQ(0, opens("a/open"));
+  EXPECT_EQ(EACCES, client_.mknod(lookup("a"), "other", QTFS_TYPE_FIFO, 0600).err());
+  EXPECT_EQ(EACCES, client_.rename(lookup("a"), "fifo", root_, "fifo").err());
+  engine_->rules().add({.path = "/**", .fstype = "none-such", .action = RuleAction::hide});
+  EXPECT_EQ(0, opens("a/open"));
+}
+
+TEST_F(Ruled, UncachedIsSaidSo) {
+  rule(RuleAction::uncached, dir_.path("a/*"));
+  const auto entry = client_.walk(root_, "a/open");
+  ASSERT_EQ(0, entry.err());
+  EXPECT_TRUE(le32toh(entry->attr.flags) & QTFS_ATTR_SYNTHETIC);
+  EXPECT_FALSE(le32toh(client_.walk(root_, "a")->attr.flags) & QTFS_ATTR_SYNTHETIC);
+}
+
+}  // namespace
+}  // namespace qtfs
