@@ -142,8 +142,10 @@ ssize_t qtfs_write_once(struct kiocb *iocb, size_t count,
 	args.data_in = (struct kvec){ copy, count };
 	err = qtfs_call(open->session, &args);
 	kvfree(copy);
-	if (qtfs_may_be_done(err))
+	if (qtfs_may_be_done(err)) {
+		qtfs_inode_expire(inode);
 		set_bit(QTFS_INODE_STALE_DATA, &qtfs_i(inode)->state);
+	}
 	if (err)
 		return err;
 	if (open->poll && args.out_len >= sizeof(out))
@@ -405,7 +407,9 @@ static ssize_t direct_run(struct direct *d, u32 max)
 		if (n != want)
 			iov_iter_revert(d->iter, want - max_t(ssize_t, n, 0));
 	} while (n == want && !err && iov_iter_count(d->iter));
-	return done ?: (n < 0 ? n : err);
+	if (done || n < 0)
+		return done ?: n;
+	return n == want ? err : 0;
 }
 
 static ssize_t copied_read(struct kiocb *iocb, struct iov_iter *to)
@@ -433,7 +437,10 @@ ssize_t qtfs_read_through(struct kiocb *iocb, struct iov_iter *to)
 	u32 max = qtfs_fs(file_inode(iocb->ki_filp)->i_sb)->opts.rsize;
 	struct direct d = { .iocb = iocb, .iter = to, .op = QTFS_OP_READ };
 
-	return can_pin(to) ? direct_run(&d, max) : copied_read(iocb, to);
+	ssize_t n = can_pin(to) ? direct_run(&d, max) : -EFAULT;
+
+	/* There is memory that can be copied to, but not pinned. */
+	return n == -EFAULT ? copied_read(iocb, to) : n;
 }
 
 static ssize_t copied_write(struct kiocb *iocb, struct iov_iter *from, u32 max)
@@ -458,10 +465,10 @@ ssize_t qtfs_write_through(struct kiocb *iocb, struct iov_iter *from)
 	struct inode *inode = file_inode(iocb->ki_filp);
 	u32 max = qtfs_fs(inode->i_sb)->opts.wsize;
 	struct direct d = { .iocb = iocb, .iter = from, .op = QTFS_OP_WRITE };
-	int err = qtfs_flush_pages(inode, NULL);
+	ssize_t n = qtfs_flush_pages(inode, NULL);
 
-	if (err)
-		return err;
-	return can_pin(from) ? direct_run(&d, max) :
-			       copied_write(iocb, from, max);
+	if (n)
+		return n;
+	n = can_pin(from) ? direct_run(&d, max) : -EFAULT;
+	return n == -EFAULT ? copied_write(iocb, from, max) : n;
 }
