@@ -32,6 +32,16 @@ void Open::end_watch(bool for_good) {
     ended->released();
 }
 
+void close_open(Ref<Open> open) {
+  if (!open || !open->device() || !open->sole())
+    return;
+  try {
+    std::thread([fd = std::move(open->fd)] {}).detach();
+  } catch (const std::system_error&) {
+    // Without a thread it has to be here.
+  }
+}
+
 OpenTable::~OpenTable() {
   // A terminal sends first what was written to it.
   std::vector<UniqueFd> slow;

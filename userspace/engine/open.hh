@@ -83,6 +83,10 @@ class Open : public RefCounted {
   bool released_ = false;
 };
 
+// Lets go of an open. Closing a device may take long, since a terminal sends first what was written
+// to it: if this is its end, then on a thread of its own.
+void close_open(Ref<Open> open);
+
 class OpenTable {
  public:
   OpenTable(uint16_t life, uint64_t max) : life_(life), max_(max) {}

@@ -144,13 +144,14 @@ void Watch::attend() {
     return;
   if (over_) {
     ending_ = true;
-    const bool listening = listening_;
-    if (listening)
+    if (listening_) {
       table_.host_.watch_ring().cancel(op_);
-    const Ref<Open> open = std::exchange(open_, Ref<Open>());  // closed without the lock
+      return;  // the ring has the file, too
+    }
+    Ref<Open> open = std::exchange(open_, Ref<Open>());  // closed without the lock
     lock.unlock();
-    if (!listening)
-      table_.gone(id_);
+    close_open(std::move(open));
+    table_.gone(id_);
   } else if (again_ && listening_) {
     table_.host_.watch_ring().cancel(op_);
   } else if (again_) {
@@ -225,10 +226,12 @@ void Watch::on_event(const Completion& completion) {
       level.mask = htole32(fresh);
     }
   }
-  if (ending_ && !completion.more)
+  if (ending_ && !completion.more) {
+    close_open(std::exchange(open_, Ref<Open>()));
     table_.gone(id_);
-  else if (fresh)
+  } else if (fresh) {
     table_.host_.push_ready(open, level);
+  }
 }
 
 }  // namespace qtfs

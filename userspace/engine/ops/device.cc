@@ -71,7 +71,7 @@ Status reply_result(Call& call, uint64_t result) {
 
 // FIONREAD of what is no device.
 Status readable(Call& call, const Open& open, const qtfs_wire_ioctl& body) {
-  if (!open.piped())
+  if (open.device() || !open.piped())
     return Status::error(ENOTTY);
   if (body.arg || body.out_max || !call.payload.empty())
     return Status::error(EINVAL);
