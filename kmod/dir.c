@@ -23,7 +23,7 @@ void qtfs_dentry_believe(struct dentry *dentry, struct inode *dir, u64 clock)
 	unsigned long span = READ_ONCE(qi->attr_span);
 
 	/* That the directory has just changed, by us, makes it no less true. */
-	if (!(READ_ONCE(qi->flags) & QTFS_ATTR_SYNTHETIC))
+	if (!(READ_ONCE(qi->flags) & (QTFS_ATTR_SYNTHETIC | QTFS_ATTR_UNCACHED)))
 		span = max_t(unsigned long, span, HZ * opts->ac.dir_min);
 	WRITE_ONCE(dentry->d_fsdata, (void *)(unsigned long)clock);
 	WRITE_ONCE(dentry->d_time, jiffies + span);

@@ -302,7 +302,7 @@ static void inode_set_span(struct inode *inode, bool changed)
 
 	lockdep_assert_held(&qi->lock);
 
-	if (qi->flags & QTFS_ATTR_SYNTHETIC)
+	if (qi->flags & (QTFS_ATTR_SYNTHETIC | QTFS_ATTR_UNCACHED))
 		qi->attr_span = 0;
 	else if (changed || !qi->attr_span)
 		qi->attr_span = min;

@@ -97,7 +97,8 @@ static inline struct qtfs_inode *qtfs_i(const struct inode *inode)
 /* With cache=none only mappings have pages. */
 static inline bool qtfs_is_uncached(const struct inode *inode)
 {
-	return qtfs_fs(inode->i_sb)->opts.cache == QTFS_CACHE_NONE;
+	return qtfs_fs(inode->i_sb)->opts.cache == QTFS_CACHE_NONE ||
+	       (READ_ONCE(qtfs_i(inode)->flags) & QTFS_ATTR_UNCACHED);
 }
 
 /* With dev=remote it is opened at the server; else not at all. */

@@ -232,7 +232,8 @@ void qtfs_fill_first(struct inode *inode, const void *data, size_t len,
 	size_t pos, n, size = min_t(u64, len, i_size_read(inode));
 	struct folio *folio;
 
-	if (qtfs_is_synthetic(inode) || (eof && size != i_size_read(inode)))
+	if (qtfs_is_synthetic(inode) || qtfs_is_uncached(inode) ||
+	    (eof && size != i_size_read(inode)))
 		return;
 	for (pos = 0; pos < size; pos += PAGE_SIZE) {
 		n = min(size - pos, PAGE_SIZE);

@@ -45,7 +45,7 @@ Json rule_json(uint64_t number, const Rule& rule) {
 
 Json list(Rules& rules) {
   Json all = Json::array();
-  for (const NumberedRule& numbered : rules.list())
+  for (const NumberedRule& numbered : *rules.list())
     all.push_back(rule_json(numbered.number, numbered.rule));
   for (const BuiltIn& rule : built_in)
     all.push_back({{"number", 0},
@@ -74,7 +74,7 @@ Json add(Rules& rules, const Json& wanted) {
     return failure(wrong);
   const uint64_t number = rules.add(rule);
   if (!number)
-    return failure(fmt::format("there are {} rules already", Rules::most));
+    return failure(fmt::format("there are {} rules already", rules_max));
   log::info("rule {} added: {}", number, rule_json(number, rule).dump());
   return {{"number", number}};
 }

@@ -142,16 +142,30 @@ std::vector<std::string> Mounts::qtfs_names(int dir) {
   return names;
 }
 
-Mounts::Sight Mounts::sight_of(const std::string& path) {
-  std::lock_guard guard(mutex_);
-  refresh_locked();
-  Sight sight;
+// What @path is on: the mount that it is known to be on, and what is stacked on the path.
+const MountInfo* Mounts::mount_at(const std::string& path, std::optional<uint64_t> id) const {
   const MountInfo* on = nullptr;
-  // The last of those that are stacked on one place is what is seen.
+  for (const MountInfo& mount : mounts_)
+    if (id && mount.id == *id && is_within(path, mount.point))
+      on = &mount;
+  if (on) {
+    const MountInfo* top = top_at(on->id, path);
+    return top ? top : on;
+  }
+  // It is not in the table any more. The last of those that are stacked on one place is seen.
   for (const MountInfo& mount : mounts_)
     if (is_within(path, mount.point) && (!on || mount.point.size() >= on->point.size()))
       on = &mount;
+  return on;
+}
+
+Mounts::Sight Mounts::sight_of(const std::string& path, int fd) {
+  const auto id = mount_of(fd);
+  std::lock_guard guard(mutex_);
+  refresh_locked();
+  Sight sight;
   sight.places.push_back(path);
+  const MountInfo* on = mount_at(path, id);
   if (!on)
     return sight;
   sight.type = on->type;

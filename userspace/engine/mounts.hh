@@ -40,7 +40,8 @@ class Mounts {
     std::string within;               // its path there
     std::vector<std::string> places;  // where in the table that can be seen, @path among them
   };
-  Sight sight_of(const std::string& path);
+  // @fd: of what is at @path, or of its directory.
+  Sight sight_of(const std::string& path, int fd);
   // Goes up with every change of the table.
   uint64_t generation() const { return generation_.load(std::memory_order_acquire); }
   void refresh();
@@ -50,6 +51,7 @@ class Mounts {
 
  private:
   void refresh_locked();
+  const MountInfo* mount_at(const std::string& path, std::optional<uint64_t> id) const;
   // The topmost of the mounts stacked on @point, whose parent is mount @parent.
   const MountInfo* top_at(uint64_t parent, const std::string& point) const;
 

@@ -222,6 +222,9 @@ Result<UniqueFd> NodeTable::reopen(const NodeKey& key, const std::vector<std::by
     std::vector<std::byte> copy = handle;
     fd.reset(open_by_handle_at(mount->get(), reinterpret_cast<file_handle*>(copy.data()),
                                O_PATH | O_NOFOLLOW | O_CLOEXEC));
+    // The kernel may not know its name; rules go by that.
+    if (fd && key.type != QTFS_TYPE_DIR && context.rules.any() && path_of(fd.get()) == "/")
+      fd.reset();
   }
   if (!fd && origin.parent) {
     auto dir = this->fd(*origin.parent, context, depth + 1);

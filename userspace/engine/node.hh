@@ -84,12 +84,13 @@ enum class AskerLink : uint8_t {
 
 struct Traits {
   bool synthetic = false;
+  bool uncached = false;  // by a rule
   AskerLink asker = AskerLink::none;
   Guard guard = Guard::none;
 
   // QTFS_ATTR_* that say so.
   uint32_t flags() const {
-    return (synthetic ? QTFS_ATTR_SYNTHETIC : 0) |
+    return (synthetic ? QTFS_ATTR_SYNTHETIC : 0) | (uncached ? QTFS_ATTR_UNCACHED : 0) |
            (asker == AskerLink::process ? QTFS_ATTR_LOCAL : 0);
   }
 };

@@ -5,6 +5,7 @@
 
 #include <atomic>
 #include <cstdint>
+#include <memory>
 #include <mutex>
 #include <string>
 #include <vector>
@@ -21,7 +22,7 @@ struct NumberedRule {
 
 class Rules {
  public:
-  static constexpr size_t most = 1024;
+  using List = std::vector<NumberedRule>;
 
   Rules(Mounts& mounts, const std::vector<Rule>& configured);
 
@@ -29,23 +30,26 @@ class Rules {
   bool any() const { return any_.load(std::memory_order_acquire); }
 
   // The first that applies counts. @type: QTFS_TYPE_*; 0: unknown, which any type of a rule is.
-  RuleAction of(const std::string& path, uint32_t type);
   RuleAction of(int fd, uint32_t type);
   RuleAction of(int dir, const std::string& name, uint32_t type);
-  // Whether a directory has to keep its name, since what denies or hides something below goes by
-  // it.
-  bool keeps_name(int dir, const std::string& name);
+  // Whether the directory @name in @dir may get another name: not if the rules would then mean less
+  // of what is below it.
+  bool may_move(int dir, const std::string& name, int new_dir, const std::string& new_name);
 
-  std::vector<NumberedRule> list();
+  // In the order in which they are asked.
+  std::shared_ptr<const List> list() const;
   // The number of the new one, which is the last to be asked; 0: there are too many.
   uint64_t add(const Rule& rule);
   bool remove(uint64_t number);
 
  private:
+  RuleAction at(const std::string& path, int fd, uint32_t type);
+  void replace(List list);
+
   Mounts& mounts_;
   std::atomic<bool> any_{false};
-  std::mutex mutex_;  // protects what follows
-  std::vector<NumberedRule> rules_;
+  mutable std::mutex mutex_;  // protects what follows, not what it points to, which never changes
+  std::shared_ptr<const List> rules_ = std::make_shared<List>();
   uint64_t next_ = 1;
 };
 

@@ -242,6 +242,8 @@ Status check_config(const Config& config, std::string& error) {
     error = fmt::format("io \"{}\": not auto, uring or epoll", config.io);
   else if (config.sqpoll && config.io == "epoll")
     error = "sqpoll: io is epoll, which has no such thread";
+  else if (config.rules.size() > rules_max)
+    error = fmt::format("special: {} rules are more than {}", config.rules.size(), rules_max);
   else if (config.spin_us > 10000)
     error = fmt::format("spin-us: {} is more than 10000", config.spin_us);
   else if (limits.io_max < 4096 || limits.io_max > QTFS_IO_MAX)

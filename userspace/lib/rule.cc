@@ -43,26 +43,41 @@ std::vector<std::string> split(std::string_view path) {
   return names;
 }
 
-enum class Want : uint8_t {
-  whole,  // the glob matches all names
-  above,  // or the first of them
-  begin,  // more names could be added that it matches
-};
+// Where in the glob what follows a path may go on: one flag for each of its names, and one more
+// for its end. Linear in both: paths are the clients'.
+using States = std::vector<bool>;
 
-bool match(const std::vector<std::string>& glob, size_t g, const std::vector<std::string>& names,
-           size_t n, Want want) {
-  if (g == glob.size())
-    return want == Want::above || (want == Want::whole && n == names.size());
-  if (glob[g] == "**") {
-    for (size_t skip = n; skip <= names.size(); skip++)
-      if (match(glob, g + 1, names, skip, want))
-        return true;
-    return want == Want::begin;
+bool is_any(const std::string& name) {
+  return name == "**";
+}
+
+// "**" may be no name at all.
+void skip_any(const std::vector<std::string>& glob, States& states) {
+  for (size_t at = 0; at < glob.size(); at++)
+    if (states[at] && is_any(glob[at]))
+      states[at + 1] = true;
+}
+
+// @each sees the states after each name, and before the first.
+template <typename Each>
+States walk(const std::vector<std::string>& glob, std::string_view path, Each each) {
+  States states(glob.size() + 1);
+  states[0] = true;
+  skip_any(glob, states);
+  each(states);
+  for (const std::string& name : split(path)) {
+    States next(glob.size() + 1);
+    for (size_t at = 0; at < glob.size(); at++) {
+      if (states[at] && is_any(glob[at]))
+        next[at] = true;
+      else if (states[at] && fnmatch(glob[at].c_str(), name.c_str(), FNM_NOESCAPE) == 0)
+        next[at + 1] = true;
+    }
+    skip_any(glob, next);
+    states = std::move(next);
+    each(states);
   }
-  if (n == names.size())
-    return want == Want::begin;
-  return fnmatch(glob[g].c_str(), names[n].c_str(), FNM_NOESCAPE) == 0 &&
-         match(glob, g + 1, names, n + 1, want);
+  return states;
 }
 
 }  // namespace
@@ -104,15 +119,17 @@ std::string rule_problem(const Rule& rule) {
 }
 
 bool glob_matches(std::string_view glob, std::string_view path) {
-  return match(split(glob), 0, split(path), 0, Want::whole);
+  return walk(split(glob), path, [](const States&) {}).back();
 }
 
 bool glob_covers(std::string_view glob, std::string_view path) {
-  return match(split(glob), 0, split(path), 0, Want::above);
+  bool covers = false;
+  walk(split(glob), path, [&](const States& states) { covers |= states.back(); });
+  return covers;
 }
 
-bool glob_leads(std::string_view glob, std::string_view path) {
-  return match(split(glob), 0, split(path), 0, Want::begin);
+std::vector<bool> glob_states(std::string_view glob, std::string_view path) {
+  return walk(split(glob), path, [](const States&) {});
 }
 
 }  // namespace qtfs

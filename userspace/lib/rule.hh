@@ -4,6 +4,7 @@
 
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "lib/result.hh"
 
@@ -36,10 +37,16 @@ std::string_view rule_type_name(uint32_t type);  // "" for 0
 // What is wrong with a rule, in words; empty if nothing is.
 std::string rule_problem(const Rule& rule);
 
+// More are refused.
+inline constexpr size_t rules_max = 1024;
+
 // Of a path, absolute and without "." or "..": whether a glob matches it; or it or what it is
-// below; or something below it, be it there or not.
+// below.
 bool glob_matches(std::string_view glob, std::string_view path);
 bool glob_covers(std::string_view glob, std::string_view path);
-bool glob_leads(std::string_view glob, std::string_view path);
+// With which of its names, from the first on, a glob may go on below a path; the last flag says
+// that it matches the path itself. What is below two paths that have the same flags is told apart
+// by nothing else.
+std::vector<bool> glob_states(std::string_view glob, std::string_view path);
 
 }  // namespace qtfs

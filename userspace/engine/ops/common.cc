@@ -56,33 +56,36 @@ Status writable(const Node& node) {
   return node.domain.readonly ? Status::error(EROFS) : Status();
 }
 
-Status by_rules(Call& call, int fd, uint32_t type) {
-  switch (call.context->rules.of(fd, type)) {
+namespace {
+
+// @hidden: what trying to use something hidden gives.
+Status status_of(RuleAction action, int hidden) {
+  switch (action) {
     case RuleAction::deny:
       return Status::error(EACCES);
     case RuleAction::hide:
-      return Status::error(ENOENT);
+      return Status::error(hidden);
     default:
       return {};
   }
 }
 
+}  // namespace
+
+Status by_rules(Call& call, int fd, uint32_t type) {
+  return status_of(call.context->rules.of(fd, type), ENOENT);
+}
+
 Status by_rules(Call& call, int dir, const std::string& name, uint32_t type) {
-  if (!call.context->rules.any())
+  Rules& rules = call.context->rules;
+  if (!rules.any())
     return {};
-  if (type == 0) {
-    const auto stx = stat_name(dir, name.c_str());
-    if (!stx)
-      return {};  // there is nothing to take away
-    type = type_to_wire(stx->stx_mode);
-  }
-  switch (call.context->rules.of(dir, name, type)) {
-    case RuleAction::deny:
-    case RuleAction::hide:
-      return Status::error(EACCES);
-    default:
-      return {};
-  }
+  if (type)
+    return status_of(rules.of(dir, name, type), EACCES);
+  const auto stx = stat_name(dir, name.c_str());
+  if (!stx)
+    return {};  // there is nothing to take away
+  return status_of(rules.of(dir, name, type_to_wire(stx->stx_mode)), ENOENT);
 }
 
 qtfs_wire_attr node_attr(const struct statx& stx, uint32_t flags) {
@@ -147,7 +150,7 @@ Result<Child> grant_entry(Call& call, const Domain& domain, UniqueFd fd,
   if (rule == RuleAction::hide)
     return Status::error(ENOENT);
   Traits traits = traits_of(call.context->kinds.get(fd.get(), key.dev), key, origin, dir);
-  traits.synthetic |= rule == RuleAction::uncached;
+  traits.uncached = rule == RuleAction::uncached;
   Child child;
   if (rule == RuleAction::deny)
     child.entry.access = htole32(QTFS_MAY_KNOWN);

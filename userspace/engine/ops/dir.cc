@@ -64,9 +64,11 @@ Status rename_by_rules(Call& call, const Place& from, const std::string& old_nam
     if (Status status = by_rules(call, from.get(), old_name, type_to_wire(other->stx_mode));
         !status)
       return status;
-  if (rules.keeps_name(from.get(), old_name) || (exchange && rules.keeps_name(to.get(), new_name)))
-    return Status::error(EBUSY);
-  return {};
+  const bool kept =
+      S_ISDIR(moved->stx_mode) && !rules.may_move(from.get(), old_name, to.get(), new_name);
+  const bool other_kept = exchange && other && S_ISDIR(other->stx_mode) &&
+                          !rules.may_move(to.get(), new_name, from.get(), old_name);
+  return kept || other_kept ? Status::error(EBUSY) : Status();
 }
 
 Status remove(Call& call, int flags) {

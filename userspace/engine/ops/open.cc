@@ -553,6 +553,8 @@ Status op_tmpfile(Call& call) {
     return fd.status();
   if (Status status = call.act(); !status)
     return status;
+  if (Status status = by_rules(call, (*fd)->get(), QTFS_TYPE_DIR); !status)
+    return status;
   call.context->creds.umask(le32toh(body->umask));
   const uint32_t open_flags = flags & ~(QTFS_OPEN_CREATE | QTFS_OPEN_EXCL | QTFS_OPEN_TRUNC);
   const int excl = flags & QTFS_OPEN_EXCL ? O_EXCL : 0;

@@ -93,12 +93,20 @@ class Lister {
   uint32_t nr() const { return nr_; }
 
  private:
+  // Not every filesystem's directories tell it.
+  uint32_t type_of(const Record& record) const {
+    if (record.type != DT_UNKNOWN)
+      return type_from_dirent(record.type);
+    const auto stx = stat_name(open_.fd.get(), std::string(record.name).c_str());
+    return stx ? type_to_wire(stx->stx_mode) : 0;
+  }
+
   // False when there is no room for it.
   bool emit(const Record& record) {
     const int dir = open_.fd.get();
     Rules& rules = call_.context->rules;
-    if (rules.any())
-      rule_ = rules.of(dir, std::string(record.name), type_from_dirent(record.type));
+    rule_ =
+        rules.any() ? rules.of(dir, std::string(record.name), type_of(record)) : RuleAction::serve;
     if (rule_ == RuleAction::hide)
       return true;
     const size_t name_len = record.name.size();
@@ -156,7 +164,7 @@ class Lister {
       entry.access = htole32(allowed(dir, name.c_str(), all, domain.readonly));
     const NodeTable::Origin origin{open_.node, name};
     Traits traits = traits_of(kind, key, origin, dir);
-    traits.synthetic |= rule_ == RuleAction::uncached;
+    traits.uncached = rule_ == RuleAction::uncached;
     const auto granted =
         call_.session->nodes.grant(key, domain, traits, UniqueFd(), origin, *call_.context);
     if (!granted)

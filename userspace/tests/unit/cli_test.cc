@@ -64,6 +64,12 @@ TEST_F(Program, RefusesBadConfiguration) {
   expect_refusal({"-c", config("listen = \n")}, "engine.toml:1");
   expect_refusal({"-c", config("[[export]]\nname = \"x\"\n")}, "path");
   expect_refusal({"-c", config("[limits]\n\nnodes = 1\n")}, "engine.toml:3");
+  expect_refusal({"-c", config("[special]\n")}, "[[special]]");
+  expect_refusal({"-c", config("[[special]]\npath = \"/a\"\naction = \"forbid\"\n")},
+                 "engine.toml:1: \"action\"");
+  expect_refusal({"-c", config("[[special]]\ntype = \"door\"\naction = \"deny\"\n")}, "door");
+  expect_refusal({"-c", config("[[special]]\naction = \"deny\"\n")}, "needs a");
+  expect_refusal({"-c", config("[[special]]\npaths = \"/a\"\naction = \"deny\"\n")}, "paths");
   expect_refusal({"-c", config("[limits]\nio-max = 1\n")}, "io-max");
 }
 

@@ -42,12 +42,24 @@ TEST(RuleGlob, CoversWhatIsBelow) {
   EXPECT_FALSE(glob_covers("/srv/private", "/srv"));
 }
 
-TEST(RuleGlob, LeadsThroughWhatIsAbove) {
-  for (const char* path : {"/", "/srv", "/srv/x"})
-    EXPECT_TRUE(glob_leads("/srv/*/private", path)) << path;
-  EXPECT_FALSE(glob_leads("/srv/*/private", "/srv/x/private"));
-  EXPECT_FALSE(glob_leads("/srv/*/private", "/other"));
-  EXPECT_TRUE(glob_leads("/srv/**/private", "/srv/x/y/z"));
+TEST(RuleGlob, GoesOnBelow) {
+  using States = std::vector<bool>;
+  EXPECT_EQ((States{false, true, false}), glob_states("/srv/key", "/srv"));
+  EXPECT_EQ((States{false, false, true}), glob_states("/srv/key", "/srv/key"));
+  EXPECT_EQ((States{false, false, false}), glob_states("/srv/key", "/srv/key/x"));
+  EXPECT_EQ((States{true, true, false}), glob_states("/**/key", "/srv/x"));
+  EXPECT_EQ(glob_states("/srv/*/key", "/srv/a"), glob_states("/srv/*/key", "/srv/b"));
+}
+
+// It would take the age of the universe to try every way.
+TEST(RuleGlob, DeepPathsTakeNoTime) {
+  std::string glob, path;
+  for (int i = 0; i < 20; i++)
+    glob += "/**/a";
+  for (int i = 0; i < 1500; i++)
+    path += "/a";
+  EXPECT_TRUE(glob_matches(glob, path));
+  EXPECT_FALSE(glob_matches(glob + "/b", path));
 }
 
 TEST(RuleText, WordsAreChecked) {
@@ -134,6 +146,7 @@ TEST_F(Ruled, HiddenIsNotThere) {
   EXPECT_FALSE(lists("a", "private", QTFS_READDIR_PLUS));
   EXPECT_TRUE(lists("a", "open", QTFS_READDIR_PLUS));
   EXPECT_EQ(EACCES, client_.mkdir(lookup("a"), "private").err());
+  EXPECT_EQ(ENOENT, client_.rmdir(lookup("a"), "private").err());
 }
 
 // What moved stays what it was: the directories that a rule goes by keep their names.
@@ -148,6 +161,42 @@ TEST_F(Ruled, NoRenameIsAWayRound) {
   EXPECT_EQ(0, opens("a/public/key"));
   std::filesystem::rename(dir_.path("a/public"), dir_.path("a/private"));
   EXPECT_EQ(EACCES, opens("a/private/key"));
+}
+
+TEST_F(Ruled, DirectoriesMoveWhereTheRulesMeanTheSame) {
+  std::filesystem::create_directories(dir_.path("a/.ssh"));
+  dir_.write("a/.ssh/id_x", "");
+  rule(RuleAction::deny, "/**/.ssh/id_*");
+  EXPECT_EQ(EBUSY, client_.rename(lookup("a"), ".ssh", root_, "b").err());
+  EXPECT_EQ(0, client_.rename(lookup("a"), ".ssh", root_, ".ssh").err());
+  EXPECT_EQ(0, client_.rename(root_, "a", root_, "b").err());
+  EXPECT_EQ(0, client_.rename(lookup("b"), "open", root_, "open").err());
+  EXPECT_EQ(EACCES, opens(".ssh/id_x"));
+}
+
+TEST_F(Ruled, DirectoriesDoNotMoveIntoExceptions) {
+  rule(RuleAction::serve, dir_.path("pub/**"));
+  rule(RuleAction::deny, "/**/key");
+  EXPECT_EQ(EBUSY, client_.rename(lookup("a"), "private", root_, "pub").err());
+  EXPECT_EQ(0, client_.rename(lookup("a"), "private", root_, "other").err());
+}
+
+// A node that the client knows, though its name is another file's by now.
+TEST_F(Ruled, WhatLostItsNameKeepsItsRule) {
+  rule(RuleAction::deny, dir_.path("a/private/key"));
+  const uint64_t old = lookup("a/private/key");
+  dir_.write("a/private/new", "newer");
+  std::filesystem::rename(dir_.path("a/private/new"), dir_.path("a/private/key"));
+  EXPECT_EQ(EACCES, client_.open(old, QTFS_OPEN_READ).err());
+  dir_.write("a/private/x (deleted)", "");
+  EXPECT_EQ(0, opens("a/private/x (deleted)"));
+}
+
+TEST_F(Ruled, NothingIsMadeInWhatIsDenied) {
+  const uint64_t dir = lookup("a/private");
+  rule(RuleAction::deny, dir_.path("a/private"));
+  EXPECT_EQ(EACCES, client_.tmpfile(dir, QTFS_OPEN_WRITE).err());
+  EXPECT_EQ(EACCES, client_.mkdir(dir, "d").err());
 }
 
 TEST_F(Ruled, NoBindMountIsAWayRound) {
@@ -182,12 +231,16 @@ TEST_F(Ruled, TypesAndFilesystems) {
   EXPECT_EQ(0, opens("a/open"));
 }
 
-TEST_F(Ruled, UncachedIsSaidSo) {
+TEST_F(Ruled, UncachedIsARegularFile) {
   rule(RuleAction::uncached, dir_.path("a/*"));
   const auto entry = client_.walk(root_, "a/open");
   ASSERT_EQ(0, entry.err());
-  EXPECT_TRUE(le32toh(entry->attr.flags) & QTFS_ATTR_SYNTHETIC);
-  EXPECT_FALSE(le32toh(client_.walk(root_, "a")->attr.flags) & QTFS_ATTR_SYNTHETIC);
+  EXPECT_TRUE(le32toh(entry->attr.flags) & QTFS_ATTR_UNCACHED);
+  EXPECT_FALSE(le32toh(entry->attr.flags) & QTFS_ATTR_SYNTHETIC);
+  EXPECT_FALSE(le32toh(client_.walk(root_, "a")->attr.flags) & QTFS_ATTR_UNCACHED);
+  const uint64_t opened = open("a/open", QTFS_OPEN_WRITE);
+  ASSERT_EQ(0, client_.write(opened, 0, "!", QTFS_WRITE_APPEND).err());
+  EXPECT_EQ("for all!", dir_.read("a/open"));
 }
 
 }  // namespace
