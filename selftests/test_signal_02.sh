@@ -87,7 +87,8 @@ pid=$!
 expect_waiting $pid
 seconds sh -c "umount -f $OTHER 2>/dev/null || { sleep 1; umount $OTHER; }"
 wait_until 2 gone $pid || fail "the caller still waits"
-grep -q "$(error_text EIO)" "$TMP/err" || fail "the caller's error: $(cat "$TMP/err")"
+error_text EIO
+grep -q "$text" "$TMP/err" || fail "the caller's error: $(cat "$TMP/err")"
 mountpoint -q "$OTHER" && fail "still mounted"
 signal CONT
 signal TERM

@@ -30,7 +30,8 @@ all_timed_out() {
 	local i=0 call
 	for call in "${calls[@]}"; do
 		wait "${call%%:*}" && fail "${call#*:}: succeeded"
-		grep -q "$(error_text ETIMEDOUT)" "$TMP/said.$i" ||
+		error_text ETIMEDOUT
+		grep -q "$text" "$TMP/said.$i" ||
 			fail "${call#*:}: $(cat "$TMP/said.$i")"
 		i=$((i + 1))
 	done
