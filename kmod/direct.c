@@ -192,17 +192,10 @@ static bool can_pin(const struct iov_iter *iter)
 	       iov_iter_npages(iter, INT_MAX) <= 2 * pages + 2;
 }
 
-static void unpin_pages(struct qtfs_pages *pages)
-{
-	unsigned int i;
-
-	for (i = 0; i < pages->nr; i++)
-		qtfs_unpin_page(pages->bvec[i].bv_page);
-	kfree(pages->bvec);
-	*pages = (struct qtfs_pages){};
-}
-
-/* Pins the next @len bytes of @iter, which moves. */
+/*
+ * Pins the next @len bytes of @iter, which moves. On failure @to has what was
+ * pinned before.
+ */
 static int pin_pages(struct iov_iter *iter, size_t len, struct qtfs_pages *to)
 {
 	struct iov_iter part = *iter;
@@ -225,7 +218,6 @@ static int pin_pages(struct iov_iter *iter, size_t len, struct qtfs_pages *to)
 				   &offset);
 		if (n <= 0) {
 			iov_iter_revert(iter, to->len);
-			unpin_pages(to);
 			return n ?: -EFAULT;
 		}
 		to->len += n;

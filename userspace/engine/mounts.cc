@@ -25,10 +25,6 @@ bool is_qtfs_mount(const MountInfo& mount) {
   return mount.type == "qtfs" || mount.source == Mounts::stand_in;
 }
 
-std::string below(const std::string& dir, const std::string& name) {
-  return dir == "/" ? dir + name : dir + "/" + name;
-}
-
 // What follows @top in @path, which is below it; with the slash, if anything.
 std::string rest_of(const std::string& path, const std::string& top) {
   return top == "/" ? (path == "/" ? "" : path) : path.substr(top.size());
@@ -43,6 +39,10 @@ std::string joined(const std::string& top, const std::string& rest) {
 }
 
 }  // namespace
+
+std::string path_below(const std::string& dir, const std::string& name) {
+  return dir == "/" ? dir + name : dir + "/" + name;
+}
 
 std::optional<std::string> path_of(int fd) {
   std::array<char, PATH_MAX> path;
@@ -114,7 +114,7 @@ bool Mounts::is_qtfs(int dir, const std::string& name) {
   const auto mount = mount_of(dir);
   if (!path || !mount)
     return true;
-  const MountInfo* top = top_at(*mount, below(*path, name));
+  const MountInfo* top = top_at(*mount, path_below(*path, name));
   return top && is_qtfs_mount(*top);
 }
 
@@ -128,7 +128,7 @@ std::vector<std::string> Mounts::qtfs_names(int dir) {
   const auto mount = mount_of(dir);
   if (!path || !mount)
     return names;
-  const std::string prefix = below(*path, "");
+  const std::string prefix = path_below(*path, "");
   for (const MountInfo& candidate : mounts_) {
     if (candidate.point.compare(0, prefix.size(), prefix) != 0)
       continue;
@@ -142,32 +142,22 @@ std::vector<std::string> Mounts::qtfs_names(int dir) {
   return names;
 }
 
-// What @path is on: the mount that it is known to be on, and what is stacked on the path.
+// The mount with that number, if @path is on it; without a number, what is seen at @path.
 const MountInfo* Mounts::mount_at(const std::string& path, std::optional<uint64_t> id) const {
   const MountInfo* on = nullptr;
+  // The last of those that are stacked on one place is seen.
   for (const MountInfo& mount : mounts_)
-    if (id && mount.id == *id && is_within(path, mount.point))
-      on = &mount;
-  if (on) {
-    const MountInfo* top = top_at(on->id, path);
-    return top ? top : on;
-  }
-  // It is not in the table any more. The last of those that are stacked on one place is seen.
-  for (const MountInfo& mount : mounts_)
-    if (is_within(path, mount.point) && (!on || mount.point.size() >= on->point.size()))
+    if (is_within(path, mount.point) &&
+        (id ? mount.id == *id : !on || mount.point.size() >= on->point.size()))
       on = &mount;
   return on;
 }
 
-Mounts::Sight Mounts::sight_of(const std::string& path, int fd) {
-  const auto id = mount_of(fd);
-  std::lock_guard guard(mutex_);
-  refresh_locked();
+std::optional<Mounts::Sight> Mounts::sight_on(const std::string& path, const MountInfo* on) const {
+  if (!on)
+    return std::nullopt;
   Sight sight;
   sight.places.push_back(path);
-  const MountInfo* on = mount_at(path, id);
-  if (!on)
-    return sight;
   sight.type = on->type;
   sight.within = joined(on->root, rest_of(path, on->point));
   for (const MountInfo& mount : mounts_) {
@@ -179,6 +169,22 @@ Mounts::Sight Mounts::sight_of(const std::string& path, int fd) {
       sight.places.push_back(std::move(place));
   }
   return sight;
+}
+
+std::optional<Mounts::Sight> Mounts::sight_of(const std::string& path, int fd) {
+  const auto id = mount_of(fd);
+  std::lock_guard guard(mutex_);
+  refresh_locked();
+  return sight_on(path, mount_at(path, id));
+}
+
+std::optional<Mounts::Sight> Mounts::sight_of_name(const std::string& path, int dir) {
+  const auto id = mount_of(dir);
+  std::lock_guard guard(mutex_);
+  refresh_locked();
+  const MountInfo* on = mount_at(path, id);
+  const MountInfo* top = on && id ? top_at(on->id, path) : nullptr;
+  return sight_on(path, top ? top : on);
 }
 
 }  // namespace qtfs

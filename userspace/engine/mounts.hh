@@ -20,6 +20,8 @@ class MountTree;
 
 // The text of a file whose size says nothing, from its beginning.
 Result<std::string> read_whole(int fd);
+// The path of @name in the directory @dir.
+std::string path_below(const std::string& dir, const std::string& name);
 // Where what a descriptor is of has its place, in the table of the calling thread.
 std::optional<std::string> path_of(int fd);
 
@@ -40,8 +42,10 @@ class Mounts {
     std::string within;               // its path there
     std::vector<std::string> places;  // where in the table that can be seen, @path among them
   };
-  // @fd: of what is at @path, or of its directory.
-  Sight sight_of(const std::string& path, int fd);
+  // @fd: of what is at @path. Nothing where that is no place of the table's.
+  std::optional<Sight> sight_of(const std::string& path, int fd);
+  // @dir: of the directory that has the name at the end of @path.
+  std::optional<Sight> sight_of_name(const std::string& path, int dir);
   // Goes up with every change of the table.
   uint64_t generation() const { return generation_.load(std::memory_order_acquire); }
   void refresh();
@@ -52,6 +56,7 @@ class Mounts {
  private:
   void refresh_locked();
   const MountInfo* mount_at(const std::string& path, std::optional<uint64_t> id) const;
+  std::optional<Sight> sight_on(const std::string& path, const MountInfo* on) const;
   // The topmost of the mounts stacked on @point, whose parent is mount @parent.
   const MountInfo* top_at(uint64_t parent, const std::string& point) const;
 

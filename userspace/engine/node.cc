@@ -104,6 +104,7 @@ Result<Granted> NodeTable::grant_locked(unsigned index, const NodeKey& key, cons
     shard.by_id.emplace(id, node);
     shard.by_key.emplace(key, node.get());
   }
+  node->uncached_.store(traits.uncached, std::memory_order_relaxed);
   if (origin.parent) {
     old_parent = node->parent_;
     node->parent_ = origin.parent;
@@ -211,31 +212,41 @@ Result<Ref<NodeFd>> NodeTable::fd(Node& node, Context& context, unsigned depth) 
   return holder;
 }
 
+Result<UniqueFd> NodeTable::reopen_by_name(const Origin& origin, Context& context, unsigned depth) {
+  auto dir = this->fd(*origin.parent, context, depth + 1);
+  if (!dir)
+    return dir.status();
+  auto opened = open_component((*dir)->get(), std::string(origin.name), context.mounts);
+  if (!opened && opened.err() != EMFILE && opened.err() != ENFILE)
+    return Status::error(ESTALE);
+  return opened;
+}
+
 Result<UniqueFd> NodeTable::reopen(const NodeKey& key, const std::vector<std::byte>& handle,
                                    const Origin& origin, Context& context, unsigned depth) {
   Privileged privileged(context.creds);
   if (!privileged.status())
     return privileged.status();
   UniqueFd fd;
+  UniqueFd nameless;
   if (const Anchor mount = handle.empty() ? nullptr : anchor(key.mount)) {
     // Both calls want it writable; neither writes.
     std::vector<std::byte> copy = handle;
     fd.reset(open_by_handle_at(mount->get(), reinterpret_cast<file_handle*>(copy.data()),
                                O_PATH | O_NOFOLLOW | O_CLOEXEC));
     // The kernel may not know its name; rules go by that.
-    if (fd && key.type != QTFS_TYPE_DIR && context.rules.any() && path_of(fd.get()) == "/")
-      fd.reset();
+    if (fd && key.type != QTFS_TYPE_DIR && path_of(fd.get()) == "/")
+      nameless = std::move(fd);
   }
   if (!fd && origin.parent) {
-    auto dir = this->fd(*origin.parent, context, depth + 1);
-    if (!dir)
-      return dir.status();
-    auto opened = open_component((*dir)->get(), std::string(origin.name), context.mounts);
-    if (!opened)
-      return Status::error(opened.err() == EMFILE || opened.err() == ENFILE ? opened.err()
-                                                                            : ESTALE);
-    fd = std::move(*opened);
+    auto opened = reopen_by_name(origin, context, depth);
+    if (opened)
+      fd = std::move(*opened);
+    else if (!nameless)
+      return opened.status();
   }
+  if (!fd)
+    fd = std::move(nameless);
   if (!fd)
     return Status::error(ESTALE);
   const auto stx = stat_fd(fd.get());

@@ -84,7 +84,7 @@ enum class AskerLink : uint8_t {
 
 struct Traits {
   bool synthetic = false;
-  bool uncached = false;  // by a rule
+  bool uncached = false;  // by a rule, when it was found last
   AskerLink asker = AskerLink::none;
   Guard guard = Guard::none;
 
@@ -118,6 +118,12 @@ class Node : public RefCounted {
   const NodeKey key;
   const Domain& domain;
   const Traits traits;
+  // QTFS_ATTR_* that say what it is like; rules come and go.
+  uint32_t flags() const {
+    Traits now = traits;
+    now.uncached = uncached_.load(std::memory_order_relaxed);
+    return now.flags();
+  }
 
  private:
   friend class NodeTable;
@@ -128,6 +134,7 @@ class Node : public RefCounted {
   std::string name_;
   std::vector<std::byte> handle_;  // a struct file_handle, or nothing
   std::list<Node*>::iterator lru_;
+  std::atomic<bool> uncached_{false};
   bool in_lru_ = false;
   bool used_ = false;
   bool pinned_ = false;  // root of an attachment: there is no other way to it
@@ -197,6 +204,7 @@ class NodeTable {
   void trim(unsigned first);
   bool evict_one(Shard& shard);
   bool make_reopenable(Node& node);
+  Result<UniqueFd> reopen_by_name(const Origin& origin, Context& context, unsigned depth);
   Result<UniqueFd> reopen(const NodeKey& key, const std::vector<std::byte>& handle,
                           const Origin& origin, Context& context, unsigned depth);
   bool is_unmounted(uint64_t mount);

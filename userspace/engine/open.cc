@@ -32,30 +32,35 @@ void Open::end_watch(bool for_good) {
     ended->released();
 }
 
-void close_open(Ref<Open> open) {
-  if (!open || !open->device() || !open->sole())
-    return;
-  try {
-    std::thread([fd = std::move(open->fd)] {}).detach();
-  } catch (const std::system_error&) {
-    // Without a thread it has to be here.
-  }
-}
+namespace {
 
-OpenTable::~OpenTable() {
-  // A terminal sends first what was written to it.
-  std::vector<UniqueFd> slow;
-  for (Shard& shard : shards_)
-    for (auto& [id, open] : shard.by_id)
-      if (open->device() && open->sole())
-        slow.push_back(std::move(open->fd));
-  if (slow.empty())
-    return;
+// A terminal sends first what was written to it.
+void close_elsewhere(std::vector<UniqueFd> slow) {
   try {
     std::thread([fds = std::move(slow)] {}).detach();
   } catch (const std::system_error&) {
     // Without a thread it has to be here.
   }
+}
+
+}  // namespace
+
+Open::~Open() {
+  if (!device() || !fd)
+    return;
+  std::vector<UniqueFd> slow;
+  slow.push_back(std::move(fd));
+  close_elsewhere(std::move(slow));
+}
+
+OpenTable::~OpenTable() {
+  std::vector<UniqueFd> slow;
+  for (Shard& shard : shards_)
+    for (auto& [id, open] : shard.by_id)
+      if (open->device() && open->sole())
+        slow.push_back(std::move(open->fd));
+  if (!slow.empty())
+    close_elsewhere(std::move(slow));
 }
 
 Status OpenTable::add(const Ref<Open>& open) {

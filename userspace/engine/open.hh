@@ -39,6 +39,10 @@ class Watcher {
 
 class Open : public RefCounted {
  public:
+  Open() = default;
+  // A device is closed by a thread of its own: that may take long.
+  ~Open();
+
   uint64_t id = 0;
   UniqueFd fd;
   Ref<Node> node;
@@ -82,10 +86,6 @@ class Open : public RefCounted {
   std::shared_ptr<Watcher> watcher_;
   bool released_ = false;
 };
-
-// Lets go of an open. Closing a device may take long, since a terminal sends first what was written
-// to it: if this is its end, then on a thread of its own.
-void close_open(Ref<Open> open);
 
 class OpenTable {
  public:

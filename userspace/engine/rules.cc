@@ -4,6 +4,7 @@
 #include <sys/stat.h>
 
 #include <algorithm>
+#include <optional>
 #include <string_view>
 
 #include "qtfs/wire.h"
@@ -44,19 +45,20 @@ bool means_as_much(const Rule& rule, const Mounts::Sight& less, const Mounts::Si
       all.resize(states.size());
       for (size_t i = 0; i < states.size(); i++)
         all[i] = all[i] || states[i];
+      // It means everything below.
+      if (!rule.type && glob_covers(rule.path, path))
+        all.back() = true;
     }
   };
   gather(less, wanted);
   gather(more, had);
+  if (!rule.type && !had.empty() && had.back())
+    return true;
   had.resize(std::max(wanted.size(), had.size()));
   for (size_t i = 0; i < wanted.size(); i++)
     if (wanted[i] && !had[i])
       return false;
   return true;
-}
-
-std::string below(const std::string& dir, const std::string& name) {
-  return dir == "/" ? dir + name : dir + "/" + name;
 }
 
 // What the kernel puts behind the path of a name that is gone.
@@ -67,6 +69,18 @@ bool has_link(int fd) {
   return fstat(fd, &st) == 0 && st.st_nlink > 0;
 }
 
+// The stricter of what is said of a path and of the one it had before its name was taken away.
+RuleAction stricter(RuleAction now, RuleAction before) {
+  return before == RuleAction::deny || before == RuleAction::hide ? before : now;
+}
+
+// The path before that, if it looks so: it may be a name.
+std::optional<std::string> path_before(const std::string& path) {
+  if (path.size() <= gone.size() || !path.ends_with(gone))
+    return std::nullopt;
+  return path.substr(0, path.size() - gone.size());
+}
+
 }  // namespace
 
 Rules::Rules(Mounts& mounts, const std::vector<Rule>& configured) : mounts_(mounts) {
@@ -74,11 +88,12 @@ Rules::Rules(Mounts& mounts, const std::vector<Rule>& configured) : mounts_(moun
     add(rule);
 }
 
-RuleAction Rules::at(const std::string& path, int fd, uint32_t type) {
-  const Mounts::Sight sight = mounts_.sight_of(path, fd);
+RuleAction Rules::at(const std::optional<Mounts::Sight>& sight, uint32_t type) const {
+  if (!sight)
+    return RuleAction::deny;
   const auto rules = list();
   for (const NumberedRule& candidate : *rules)
-    if (applies(candidate.rule, sight, type))
+    if (applies(candidate.rule, *sight, type))
       return candidate.rule.action;
   return RuleAction::serve;
 }
@@ -86,24 +101,28 @@ RuleAction Rules::at(const std::string& path, int fd, uint32_t type) {
 RuleAction Rules::of(int fd, uint32_t type) {
   if (!any())
     return RuleAction::serve;
-  auto path = path_of(fd);
+  const auto path = path_of(fd);
   // Only directories are there; what else the kernel says so of, it does not know the name of.
   if (!path || (*path == "/" && type != QTFS_TYPE_DIR))
     return RuleAction::deny;
-  if (path->size() <= gone.size() || !path->ends_with(gone))
-    return at(*path, fd, type);
-  // Its name is gone, or it is a name that looks so.
-  const RuleAction before = at(path->substr(0, path->size() - gone.size()), fd, type);
-  if (before == RuleAction::deny || before == RuleAction::hide || !has_link(fd))
-    return before;
-  return at(*path, fd, type);
+  const auto before = path_before(*path);
+  if (!before)
+    return at(mounts_.sight_of(*path, fd), type);
+  const RuleAction then = at(mounts_.sight_of(*before, fd), type);
+  return has_link(fd) ? stricter(at(mounts_.sight_of(*path, fd), type), then) : then;
 }
 
 RuleAction Rules::of(int dir, const std::string& name, uint32_t type) {
   if (!any())
     return RuleAction::serve;
   const auto path = path_of(dir);
-  return path ? at(below(*path, name), dir, type) : RuleAction::deny;
+  if (!path)
+    return RuleAction::deny;
+  const RuleAction now = at(mounts_.sight_of_name(path_below(*path, name), dir), type);
+  const auto before = path_before(*path);
+  if (!before)
+    return now;
+  return stricter(now, at(mounts_.sight_of_name(path_below(*before, name), dir), type));
 }
 
 bool Rules::may_move(int dir, const std::string& name, int new_dir, const std::string& new_name) {
@@ -111,17 +130,19 @@ bool Rules::may_move(int dir, const std::string& name, int new_dir, const std::s
     return true;
   const auto from = path_of(dir);
   const auto to = path_of(new_dir);
-  if (!from || !to)
+  if (!from || !to || path_before(*from) || path_before(*to))
     return false;
-  const Mounts::Sight old_sight = mounts_.sight_of(below(*from, name), dir);
-  const Mounts::Sight new_sight = mounts_.sight_of(below(*to, new_name), new_dir);
+  const auto old_sight = mounts_.sight_of_name(path_below(*from, name), dir);
+  const auto new_sight = mounts_.sight_of_name(path_below(*to, new_name), new_dir);
+  if (!old_sight || !new_sight)
+    return false;
   const auto rules = list();
   const auto last = std::find_if(rules->rbegin(), rules->rend(),
                                  [](const NumberedRule& rule) { return forbids(rule.rule); });
   // An exception that it got there would be one from those that follow.
   return std::all_of(last, rules->rend(), [&](const NumberedRule& candidate) {
-    return forbids(candidate.rule) ? means_as_much(candidate.rule, old_sight, new_sight)
-                                   : means_as_much(candidate.rule, new_sight, old_sight);
+    return forbids(candidate.rule) ? means_as_much(candidate.rule, *old_sight, *new_sight)
+                                   : means_as_much(candidate.rule, *new_sight, *old_sight);
   });
 }
 

@@ -7,6 +7,7 @@
 #include <cstdint>
 #include <memory>
 #include <mutex>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -43,7 +44,7 @@ class Rules {
   bool remove(uint64_t number);
 
  private:
-  RuleAction at(const std::string& path, int fd, uint32_t type);
+  RuleAction at(const std::optional<Mounts::Sight>& sight, uint32_t type) const;
   void replace(List list);
 
   Mounts& mounts_;

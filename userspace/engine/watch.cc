@@ -144,14 +144,16 @@ void Watch::attend() {
     return;
   if (over_) {
     ending_ = true;
-    if (listening_) {
+    const bool listening = listening_;
+    if (listening)
       table_.host_.watch_ring().cancel(op_);
-      return;  // the ring has the file, too
-    }
-    Ref<Open> open = std::exchange(open_, Ref<Open>());  // closed without the lock
+    // The ring has the file, too, and would be the one that closes it.
+    if (listening && open_->device())
+      return;
+    const Ref<Open> open = std::exchange(open_, Ref<Open>());  // closed without the lock
     lock.unlock();
-    close_open(std::move(open));
-    table_.gone(id_);
+    if (!listening)
+      table_.gone(id_);
   } else if (again_ && listening_) {
     table_.host_.watch_ring().cancel(op_);
   } else if (again_) {
@@ -227,7 +229,9 @@ void Watch::on_event(const Completion& completion) {
     }
   }
   if (ending_ && !completion.more) {
-    close_open(std::exchange(open_, Ref<Open>()));
+    std::unique_lock lock(mutex_);
+    const Ref<Open> last = std::exchange(open_, Ref<Open>());
+    lock.unlock();
     table_.gone(id_);
   } else if (fresh) {
     table_.host_.push_ready(open, level);

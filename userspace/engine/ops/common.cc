@@ -82,6 +82,8 @@ Status by_rules(Call& call, int dir, const std::string& name, uint32_t type) {
     return {};
   if (type)
     return status_of(rules.of(dir, name, type), EACCES);
+  if (call.context->mounts.is_qtfs(dir, name))
+    return Status::error(EBUSY);
   const auto stx = stat_name(dir, name.c_str());
   if (!stx)
     return {};  // there is nothing to take away
@@ -189,7 +191,7 @@ Result<Child> renew_entry(Call& call, const Ref<Node>& node) {
     return granted.status();
   child.entry.node = htole64(granted->node->id);
   child.entry.stamp = htole64(granted->stamp);
-  child.entry.attr = node_attr(*stx, node->traits.flags());
+  child.entry.attr = node_attr(*stx, node->flags());
   child.node = std::move(granted->node);
   return child;
 }

@@ -54,6 +54,9 @@ Status rename_by_rules(Call& call, const Place& from, const std::string& old_nam
   if (!rules.any())
     return {};
   const bool exchange = (flags & RENAME_EXCHANGE) != 0;
+  Mounts& mounts = call.context->mounts;
+  if (mounts.is_qtfs(from.get(), old_name) || mounts.is_qtfs(to.get(), new_name))
+    return Status::error(EBUSY);
   const auto moved = stat_name(from.get(), old_name.c_str());
   if (!moved)
     return moved.status();

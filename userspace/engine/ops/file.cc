@@ -452,7 +452,7 @@ Status op_fallocate(Call& call) {
   if (fallocate(fd, native, static_cast<off_t>(le64toh(body->offset)),
                 static_cast<off_t>(le64toh(body->length))) < 0)
     return Status::last();
-  const auto attr = fd_attr(fd, (*open)->node->traits.flags());
+  const auto attr = fd_attr(fd, (*open)->node->flags());
   if (!attr)
     return attr.status();
   call.reply.put(*attr);

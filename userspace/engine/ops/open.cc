@@ -167,7 +167,7 @@ Result<Opened> open_node(Call& call, const Ref<Node>& node, uint32_t flags) {
   if (!connected)
     return connected;
   // Of what has the name; the connection has attributes of its own.
-  const auto attr = fd_attr((*fd)->get(), node->traits.flags());
+  const auto attr = fd_attr((*fd)->get(), node->flags());
   if (!attr)
     return attr.status();
   connected->attr = *attr;
@@ -250,8 +250,8 @@ Result<qtfs_wire_opened> grant_open(Call& call, const Ref<Node>& node, Opened ma
   qtfs_wire_opened opened{};
   opened.flags = htole32(opened_flags(call, *open));
   opened.socket = htole32(open->socket);
-  const auto attr = made.attr ? Result<qtfs_wire_attr>(*made.attr)
-                              : fd_attr(open->fd.get(), node->traits.flags());
+  const auto attr =
+      made.attr ? Result<qtfs_wire_attr>(*made.attr) : fd_attr(open->fd.get(), node->flags());
   if (!attr)
     return attr.status();
   opened.attr = *attr;
@@ -290,7 +290,7 @@ Result<Opened> open_by_name(int dir, const std::string& name, const Node& node, 
   if (Status status = leave_nonblocking(fd.get(), native_open_flags(flags)); !status)
     return status;
   opened.fd = std::move(fd);
-  opened.attr = node_attr(*stx, node.traits.flags());
+  opened.attr = node_attr(*stx, node.flags());
   return opened;
 }
 
@@ -584,7 +584,9 @@ Status op_release(Call& call) {
     return Status::error(EBADF);
   const Ref<Node> node = open->node;
   const bool locked = call.session->locks.has_locks(*open);
-  open = {};  // closed, unless another request still uses it
+  if (open->device() && open->sole())
+    open->fd.reset();  // who waits for the answer waits for that
+  open = {};           // closed, unless another request still uses it
   if (locked)
     call.session->locks.closed({node->key.dev, node->key.ino});
   if (!(le32toh(body->flags) & QTFS_RELEASE_ATTR))
@@ -592,7 +594,7 @@ Status op_release(Call& call) {
   const auto fd = call.fd_of(node);
   if (!fd)
     return fd.status();
-  const auto attr = fd_attr((*fd)->get(), node->traits.flags());
+  const auto attr = fd_attr((*fd)->get(), node->flags());
   if (!attr)
     return attr.status();
   call.reply.put(*attr);

@@ -97,7 +97,10 @@ class Lister {
   uint32_t type_of(const Record& record) const {
     if (record.type != DT_UNKNOWN)
       return type_from_dirent(record.type);
-    const auto stx = stat_name(open_.fd.get(), std::string(record.name).c_str());
+    const std::string name(record.name);
+    if (call_.context->mounts.is_qtfs(open_.fd.get(), name))
+      return QTFS_TYPE_DIR;
+    const auto stx = stat_name(open_.fd.get(), name.c_str());
     return stx ? type_to_wire(stx->stx_mode) : 0;
   }
 

@@ -181,6 +181,38 @@ TEST_F(Ruled, DirectoriesDoNotMoveIntoExceptions) {
   EXPECT_EQ(0, client_.rename(lookup("a"), "private", root_, "other").err());
 }
 
+TEST_F(Ruled, WhatIsBelowARuleIsPartOfIt) {
+  std::filesystem::create_directories(dir_.path("pub"));
+  rule(RuleAction::serve, dir_.path("pub"));
+  rule(RuleAction::deny, "/**/key");
+  EXPECT_EQ(EBUSY, client_.rename(lookup("a"), "private", lookup("pub"), "p").err());
+}
+
+TEST_F(Ruled, NothingLeavesWhatIsDenied) {
+  std::filesystem::create_directories(dir_.path("a/private/sub"));
+  rule(RuleAction::serve, dir_.path("a/private/**"), QTFS_TYPE_DIR);
+  const uint64_t dir = lookup("a/private");
+  rule(RuleAction::deny, dir_.path("a/private"));
+  EXPECT_EQ(EBUSY, client_.rename(dir, "sub", root_, "sub").err());
+}
+
+// What is mounted over it is something else; who knew it before knows it by its own place.
+TEST_F(Ruled, CoveredIsNotChanged) {
+  dir_.write("b", "");
+  dir_.write("c", "harmless");
+  if (mount(dir_.path("a/private/key").c_str(), dir_.path("b").c_str(), nullptr, MS_BIND, nullptr) <
+      0)
+    GTEST_SKIP() << "may not mount";
+  rule(RuleAction::deny, dir_.path("a/private"));
+  const uint64_t known = lookup("b");
+  EXPECT_EQ(0, mount(dir_.path("c").c_str(), dir_.path("b").c_str(), nullptr, MS_BIND, nullptr));
+  EXPECT_EQ(EACCES, client_.open(known, QTFS_OPEN_READ).err());
+  EXPECT_EQ(0, opens("b"));
+  client_.close();
+  umount2(dir_.path("b").c_str(), MNT_DETACH);
+  umount2(dir_.path("b").c_str(), MNT_DETACH);
+}
+
 // A node that the client knows, though its name is another file's by now.
 TEST_F(Ruled, WhatLostItsNameKeepsItsRule) {
   rule(RuleAction::deny, dir_.path("a/private/key"));
@@ -232,7 +264,7 @@ TEST_F(Ruled, TypesAndFilesystems) {
 }
 
 TEST_F(Ruled, UncachedIsARegularFile) {
-  rule(RuleAction::uncached, dir_.path("a/*"));
+  const uint64_t first = rule(RuleAction::uncached, dir_.path("a/*"));
   const auto entry = client_.walk(root_, "a/open");
   ASSERT_EQ(0, entry.err());
   EXPECT_TRUE(le32toh(entry->attr.flags) & QTFS_ATTR_UNCACHED);
@@ -241,6 +273,14 @@ TEST_F(Ruled, UncachedIsARegularFile) {
   const uint64_t opened = open("a/open", QTFS_OPEN_WRITE);
   ASSERT_EQ(0, client_.write(opened, 0, "!", QTFS_WRITE_APPEND).err());
   EXPECT_EQ("for all!", dir_.read("a/open"));
+  // Also what was known before, and not any more when the rule is gone.
+  engine_->rules().remove(first);
+  const uint64_t known = lookup("a/private/key");
+  const uint64_t number = rule(RuleAction::uncached, dir_.path("a/private/*"));
+  EXPECT_TRUE(le32toh(client_.walk(root_, "a/private/key")->attr.flags) & QTFS_ATTR_UNCACHED);
+  EXPECT_TRUE(le32toh(client_.getattr(known)->flags) & QTFS_ATTR_UNCACHED);
+  engine_->rules().remove(number);
+  EXPECT_FALSE(le32toh(client_.walk(root_, "a/private/key")->attr.flags) & QTFS_ATTR_UNCACHED);
 }
 
 }  // namespace
