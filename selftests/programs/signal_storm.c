@@ -21,7 +21,7 @@ static void storm(bool restart)
 		.sa_handler = on_alarm,
 		.sa_flags = restart ? SA_RESTART : 0,
 	};
-	int us = on_debug(5000, 1000);
+	int us = on_debug(2000, 1000);
 	struct itimerval every = { { 0, us }, { 0, us } };
 
 	sigaction(SIGALRM, &act, NULL);
@@ -76,7 +76,7 @@ TEST_F_TIMEOUT(storm, bytes, 200)
 	ASSERT_NE(NULL, buf);
 	fill(buf, 1, 0, LEN);
 	storm(variant->restart);
-	for (i = 0; i < on_debug(1, 3); i++) {
+	for (i = 0; i < on_debug(2, 3); i++) {
 		fd = open("f", O_RDWR | O_CREAT | O_TRUNC, 0644);
 		ASSERT_LE(0, fd) TH_LOG("%m");
 		ASSERT_EQ(LEN, write(fd, buf, LEN)) TH_LOG("%m");
