@@ -35,6 +35,7 @@ help:
 	@echo 'demo        two virtual machines show what it does'
 	@echo 'shell       a prompt on the client of two such machines'
 	@echo 'check       every test; GROUPS="dir file" for some of them'
+	@echo 'check-debug     all tests of a mounted tree under KASAN, which takes long'
 	@echo 'check-external  public suites: PJDFSTEST=<dir> XFSTESTS=<dir>'
 	@echo 'bench       measurements against local files, NFS and a bare server'
 	@echo 'lint        what can be found without running anything'
@@ -73,6 +74,10 @@ shell: packages
 
 check: packages
 	@selftests/check $(GROUPS)
+
+# All tests of a mounted tree on the kernel that looks for faults, where some take long.
+check-debug: packages
+	@selftests/vm/lab --kernel um --one --timeout 7200 -- selftests/run
 
 # Public suites, from where they were built: PJDFSTEST=<dir> XFSTESTS=<dir>
 check-external: packages
@@ -146,5 +151,5 @@ define newline
 
 endef
 
-.PHONY: all help modules userspace demo shell check check-external lint bench packages clean
+.PHONY: all help modules userspace demo shell check check-debug check-external lint bench packages clean
 .PHONY: install install-modules install-programs install-documents uninstall
