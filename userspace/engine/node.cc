@@ -236,7 +236,7 @@ Result<UniqueFd> NodeTable::reopen(const NodeKey& key, const std::vector<std::by
                                O_PATH | O_NOFOLLOW | O_CLOEXEC));
     // The kernel may not know its name; rules go by that.
     if (fd && key.type != QTFS_TYPE_DIR && path_of(fd.get()) == "/")
-      nameless = std::move(fd);
+      std::swap(nameless, fd);
   }
   if (!fd && origin.parent) {
     auto opened = reopen_by_name(origin, context, depth);
