@@ -78,6 +78,15 @@ static u32 write_flags(const struct kiocb *iocb)
 	return flags;
 }
 
+/* How many of @count bytes a WRITE took, or -EPROTO. */
+static ssize_t write_taken(const struct qtfs_wire_write_rep *rep, size_t count)
+{
+	u64 end = le64_to_cpu(rep->offset);
+	size_t n = le32_to_cpu(rep->count);
+
+	return n > count || end < n || end > MAX_LFS_FILESIZE ? -EPROTO : n;
+}
+
 /* @n bytes in front of @end are at the server, past the cache. */
 static void write_done(const struct kiocb *iocb, loff_t end, size_t n,
 		       const struct qtfs_wire_write_rep *rep)
@@ -130,7 +139,6 @@ ssize_t qtfs_write_once(struct kiocb *iocb, size_t count,
 	};
 	void *copy = kvmalloc(count, GFP_KERNEL);
 	ssize_t n;
-	u64 end;
 	int err;
 
 	if (!copy)
@@ -142,20 +150,18 @@ ssize_t qtfs_write_once(struct kiocb *iocb, size_t count,
 	args.data_in = (struct kvec){ copy, count };
 	err = qtfs_call(open->session, &args);
 	kvfree(copy);
-	if (qtfs_may_be_done(err)) {
-		qtfs_inode_expire(inode);
-		set_bit(QTFS_INODE_STALE_DATA, &qtfs_i(inode)->state);
-	}
+	if (qtfs_may_be_done(err))
+		qtfs_data_unknown(inode);
 	if (err)
 		return err;
 	if (open->poll && args.out_len >= sizeof(out))
 		qtfs_poll_level(open, &out.level, false);
-	n = le32_to_cpu(out.rep.count);
-	end = le64_to_cpu(out.rep.offset);
-	if (n > count || end < n || end > MAX_LFS_FILESIZE)
-		return -EPROTO;
+	n = write_taken(&out.rep, count);
+	if (n < 0)
+		return n;
 	iov_iter_revert(from, count - n);
-	iocb->ki_pos = iocb->ki_flags & IOCB_APPEND ? end : iocb->ki_pos + n;
+	iocb->ki_pos = iocb->ki_flags & IOCB_APPEND ?
+		       le64_to_cpu(out.rep.offset) : iocb->ki_pos + n;
 	if (n && S_ISREG(inode->i_mode) && !qtfs_is_synthetic(inode))
 		write_done(iocb, iocb->ki_pos, n, &out.rep);
 	return n;
@@ -316,14 +322,11 @@ static ssize_t read_result(struct qtfs_req *req)
 static ssize_t write_result(const struct kiocb *iocb, struct direct_part *part)
 {
 	const struct qtfs_wire_write_rep *rep = part->req->reply;
-	u64 end = le64_to_cpu(rep->offset);
-	size_t n = le32_to_cpu(rep->count);
+	ssize_t n = write_taken(rep, part->req->send.len);
 
-	if (n > part->req->send.len || end < n || end > MAX_LFS_FILESIZE)
-		return -EPROTO;
-	if (iocb->ki_flags & IOCB_APPEND)
-		part->pos = end - n;
-	if (n)
+	if (n >= 0 && (iocb->ki_flags & IOCB_APPEND))
+		part->pos = le64_to_cpu(rep->offset) - n;
+	if (n > 0)
 		write_done(iocb, part->pos + n, n, rep);
 	return n;
 }
@@ -350,7 +353,6 @@ static ssize_t part_result(struct direct *d, struct direct_part *part)
  */
 static ssize_t direct_collect(struct direct *d)
 {
-	struct inode *inode = file_inode(d->iocb->ki_filp);
 	ssize_t done = 0, n, err = 0;
 	struct direct_part *part;
 	bool whole = true;
@@ -368,10 +370,8 @@ static ssize_t direct_collect(struct direct *d)
 		}
 		whole &= n == len;
 	}
-	if (d->op == QTFS_OP_WRITE && !whole) {
-		qtfs_inode_expire(inode);
-		set_bit(QTFS_INODE_STALE_DATA, &qtfs_i(inode)->state);
-	}
+	if (d->op == QTFS_OP_WRITE && !whole)
+		qtfs_data_unknown(file_inode(d->iocb->ki_filp));
 	d->nr = 0;
 	return done ?: err;
 }

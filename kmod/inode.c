@@ -430,6 +430,12 @@ u64 qtfs_inode_expire(struct inode *inode)
 	return now;
 }
 
+void qtfs_data_unknown(struct inode *inode)
+{
+	qtfs_inode_expire(inode);
+	set_bit(QTFS_INODE_STALE_DATA, &qtfs_i(inode)->state);
+}
+
 void qtfs_names_changed(struct inode *dir)
 {
 	struct qtfs_inode *qi = qtfs_i(dir);

@@ -175,6 +175,12 @@ static inline bool qtfs_inode_fresh(const struct inode *inode)
 u64 qtfs_inode_expire(struct inode *inode);
 
 /*
+ * A change of a file's data failed half-way, or who asked for it is gone: how
+ * far it came is not known, and neither pages nor attributes are believed.
+ */
+void qtfs_data_unknown(struct inode *inode);
+
+/*
  * A name of @dir was made or removed here: its attributes are asked again when
  * next needed. Answers that crossed it are believed, but not for long: in a
  * busy directory there may be no others.

@@ -309,10 +309,8 @@ static int open_call(struct inode *inode, struct file *file)
 		};
 	}
 	err = qtfs_call(qtfs_session(inode->i_sb), &args);
-	if ((file->f_flags & O_TRUNC) && qtfs_may_be_done(err)) {
-		qtfs_inode_expire(inode);
-		set_bit(QTFS_INODE_STALE_DATA, &qtfs_i(inode)->state);
-	}
+	if ((file->f_flags & O_TRUNC) && qtfs_may_be_done(err))
+		qtfs_data_unknown(inode);
 	if (by_name) {
 		dput(parent);
 		release_dentry_name_snapshot(&name);

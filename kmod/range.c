@@ -62,13 +62,6 @@ static int range_changed(struct inode *inode, loff_t size, u64 change)
 	return qtfs_revalidate_pages(inode);
 }
 
-/* It failed half-way, or who asked was killed: how far it came is not known. */
-static void range_unknown(struct inode *inode)
-{
-	qtfs_inode_expire(inode);
-	set_bit(QTFS_INODE_STALE_DATA, &qtfs_i(inode)->state);
-}
-
 static int falloc_call(struct file *file, u32 mode, loff_t offset, loff_t len,
 		       struct qtfs_attr *attr)
 {
@@ -110,7 +103,7 @@ static int falloc_locked(struct file *file, int mode, u32 wire, loff_t offset,
 		return err;
 	err = falloc_call(file, wire, offset, len, &attr);
 	if (err) {
-		range_unknown(inode);
+		qtfs_data_unknown(inode);
 		return err;
 	}
 	return range_changed(inode, attr.size, attr.change);
@@ -170,7 +163,7 @@ static ssize_t copy_call(struct file *in, loff_t in_pos, struct file *out,
 	if (!err)
 		err = qtfs_call(open->session, &args);
 	if (err)
-		range_unknown(file_inode(out));
+		qtfs_data_unknown(file_inode(out));
 	if (!err && le64_to_cpu(rep->size) > MAX_LFS_FILESIZE)
 		err = -EPROTO;
 	return err;
