@@ -71,6 +71,7 @@ rules del "$number" >/dev/null
 expect_output secret cat "$DIR/private/key"
 add serve --path "$SRV/private/key"
 add hide --path "'$SRV/private/**'"
+echo 2 >/proc/sys/vm/drop_caches
 expect_output secret cat "$DIR/private/key"
 expect_fail ENOENT cat "$DIR/private/sub/f"
 rules del "$number" >/dev/null

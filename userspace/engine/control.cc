@@ -6,13 +6,13 @@
 #include <sys/eventfd.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
-#include <sys/un.h>
 #include <unistd.h>
 
 #include <array>
 #include <cstring>
 #include <nlohmann/json.hpp>
 
+#include "lib/control_socket.hh"
 #include "lib/log.hh"
 
 namespace qtfs {
@@ -22,60 +22,46 @@ namespace {
 using Json = nlohmann::ordered_json;
 
 // What procfs needs whatever is configured; see procfs.cc.
-struct BuiltIn {
-  const char* path;
-  const char* action;
-};
-constexpr BuiltIn built_in[] = {
-    {"/self", "local"}, {"/thread-self", "local"}, {"/net", "machine"},     {"/mounts", "machine"},
-    {"/kcore", "deny"}, {"/kpagecgroup", "deny"},  {"/kpagecount", "deny"}, {"/kpageflags", "deny"},
+const RuleWords built_in[] = {
+    {"local", "/self", "proc"},      {"local", "/thread-self", "proc"},
+    {"machine", "/net", "proc"},     {"machine", "/mounts", "proc"},
+    {"deny", "/kcore", "proc"},      {"deny", "/kpagecgroup", "proc"},
+    {"deny", "/kpagecount", "proc"}, {"deny", "/kpageflags", "proc"},
 };
 
 Json failure(const std::string& why) {
   return {{"error", why}};
 }
 
-Json rule_json(uint64_t number, const Rule& rule) {
+Json rule_json(uint64_t number, const RuleWords& words) {
   return {{"number", number},
-          {"action", rule_action_name(rule.action)},
-          {"path", rule.path},
-          {"fstype", rule.fstype},
-          {"type", rule_type_name(rule.type)}};
+          {"action", words.action},
+          {"path", words.path},
+          {"fstype", words.fstype},
+          {"type", words.type}};
 }
 
 Json list(Rules& rules) {
   Json all = Json::array();
   for (const NumberedRule& numbered : *rules.list())
-    all.push_back(rule_json(numbered.number, numbered.rule));
-  for (const BuiltIn& rule : built_in)
-    all.push_back({{"number", 0},
-                   {"action", rule.action},
-                   {"path", rule.path},
-                   {"fstype", "proc"},
-                   {"type", ""}});
+    all.push_back(rule_json(numbered.number, words_of(numbered.rule)));
+  for (const RuleWords& words : built_in)
+    all.push_back(rule_json(0, words));
   return {{"rules", all}};
 }
 
 Json add(Rules& rules, const Json& wanted) {
+  const RuleWords words{.action = wanted.value("action", ""),
+                        .path = wanted.value("path", ""),
+                        .fstype = wanted.value("fstype", ""),
+                        .type = wanted.value("type", "")};
   Rule rule;
-  rule.path = wanted.value("path", "");
-  rule.fstype = wanted.value("fstype", "");
-  const auto action = rule_action(wanted.value("action", ""));
-  if (!action)
-    return failure("the action is not serve, uncached, deny or hide");
-  rule.action = *action;
-  if (const std::string type = wanted.value("type", ""); !type.empty()) {
-    const auto number = rule_type(type);
-    if (!number)
-      return failure(fmt::format("type \"{}\" does not exist", type));
-    rule.type = *number;
-  }
-  if (const std::string wrong = rule_problem(rule); !wrong.empty())
+  if (const std::string wrong = read_rule(words, rule); !wrong.empty())
     return failure(wrong);
   const uint64_t number = rules.add(rule);
   if (!number)
     return failure(fmt::format("there are {} rules already", rules_max));
-  log::info("rule {} added: {}", number, rule_json(number, rule).dump());
+  log::info("rule {} added: {}", number, rule_json(number, words).dump());
   return {{"number", number}};
 }
 
@@ -92,15 +78,6 @@ bool is_root(int client) {
   ucred who{};
   socklen_t len = sizeof(who);
   return getsockopt(client, SOL_SOCKET, SO_PEERCRED, &who, &len) == 0 && who.uid == 0;
-}
-
-Result<sockaddr_un> address_of(const std::string& path) {
-  sockaddr_un address{};
-  address.sun_family = AF_UNIX;
-  if (path.size() >= sizeof(address.sun_path))
-    return Status::error(ENAMETOOLONG);
-  std::memcpy(address.sun_path, path.data(), path.size());
-  return address;
 }
 
 // Left by an engine that was killed: nobody answers there.
@@ -120,7 +97,7 @@ Control::~Control() {
 }
 
 Status Control::start(const std::string& path, std::string& error) {
-  const auto address = address_of(path);
+  const auto address = control_address(path);
   Status status = address.status();
   if (status) {
     listening_.reset(socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0));

@@ -84,7 +84,8 @@ void describe(CLI::App& app, Options& options) {
                  "How to wait: auto (io_uring unless it is forbidden), uring or epoll [auto]")
       ->type_name("KIND");
   app.add_option("--control", options.control,
-                 "Socket where qtinfo asks on this machine, \"\" for none [/run/qtfs-engine.sock]")
+                 std::string("Socket where qtinfo asks on this machine, \"\" for none [") +
+                     qtfs::default_control + "]")
       ->type_name("PATH");
   app.add_flag("--sqpoll", options.sqpoll,
                "Let a kernel thread for each thread submit: fewer system calls, more processors");

@@ -112,25 +112,12 @@ void read_exports(const toml::node& node, std::vector<ExportConfig>& out, Proble
   }
 }
 
-void read_rule(const toml::table& table, Rule& out, Problem& problem) {
-  std::string type, action;
-  read_table(table, problem, Key<std::string>{"path", &out.path},
-             Key<std::string>{"fstype", &out.fstype}, Key<std::string>{"type", &type},
-             Key<std::string>{"action", &action});
-  const auto known = rule_action(action);
-  if (!known)
-    return problem.at(table.source(), "\"action\" must be serve, uncached, deny or hide");
-  out.action = *known;
-  if (!type.empty()) {
-    const auto number = rule_type(type);
-    if (!number)
-      return problem.at(table.source(),
-                        "type \"{}\": not file, directory, symlink, char, block, "
-                        "fifo or socket",
-                        type);
-    out.type = *number;
-  }
-  if (const std::string wrong = rule_problem(out); !wrong.empty())
+void read_special(const toml::table& table, Rule& out, Problem& problem) {
+  RuleWords words;
+  read_table(table, problem, Key<std::string>{"path", &words.path},
+             Key<std::string>{"fstype", &words.fstype}, Key<std::string>{"type", &words.type},
+             Key<std::string>{"action", &words.action});
+  if (const std::string wrong = read_rule(words, out); !wrong.empty())
     problem.at(table.source(), "{}", wrong);
 }
 
@@ -143,7 +130,7 @@ void read_rules(const toml::node& node, std::vector<Rule>& out, Problem& problem
     const toml::table* table = item.as_table();
     if (!table)
       return problem.at(item.source(), "rules are written as [[special]]");
-    read_rule(*table, out.emplace_back(), problem);
+    read_special(*table, out.emplace_back(), problem);
   }
 }
 

@@ -6,6 +6,7 @@
 #include <string>
 #include <vector>
 
+#include "lib/control_socket.hh"
 #include "lib/result.hh"
 #include "lib/rule.hh"
 
@@ -45,8 +46,8 @@ struct Config {
   bool multishot = true;
   bool sqpoll = false;
   std::string psk_file;
-  std::string log_level;                          // empty: info
-  std::string control = "/run/qtfs-engine.sock";  // where qtinfo asks; empty: nowhere
+  std::string log_level;                  // empty: info
+  std::string control = default_control;  // where qtinfo asks; empty: nowhere
   std::vector<ExportConfig> exports;
   std::vector<Rule> rules;
   Limits limits;

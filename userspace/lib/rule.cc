@@ -51,9 +51,9 @@ bool is_any(const std::string& name) {
   return name == "**";
 }
 
-// "**" may be no name at all.
+// "**" may be no name at all, but at the end: what is below a directory is not the directory.
 void skip_any(const std::vector<std::string>& glob, States& states) {
-  for (size_t at = 0; at < glob.size(); at++)
+  for (size_t at = 0; at + 1 < glob.size(); at++)
     if (states[at] && is_any(glob[at]))
       states[at + 1] = true;
 }
@@ -69,7 +69,7 @@ States walk(const std::vector<std::string>& glob, std::string_view path, Each ea
     States next(glob.size() + 1);
     for (size_t at = 0; at < glob.size(); at++) {
       if (states[at] && is_any(glob[at]))
-        next[at] = true;
+        next[at] = next[at + 1] = true;
       else if (states[at] && fnmatch(glob[at].c_str(), name.c_str(), FNM_NOESCAPE) == 0)
         next[at + 1] = true;
     }
@@ -80,42 +80,42 @@ States walk(const std::vector<std::string>& glob, std::string_view path, Each ea
   return states;
 }
 
+std::string path_problem(const std::string& path) {
+  if (!path.empty() && path.front() != '/')
+    return fmt::format("path \"{}\": not absolute", path);
+  for (const std::string& name : split(path))
+    if (name == "." || name == ".." || (name != "**" && name.find("**") != name.npos))
+      return fmt::format("path \"{}\": \"{}\" is no name", path, name);
+  return {};
+}
+
 }  // namespace
 
-Result<RuleAction> rule_action(std::string_view word) {
-  for (const auto& known : actions)
-    if (word == known.word)
-      return known.action;
-  return Status::error(EINVAL);
-}
-
-Result<uint32_t> rule_type(std::string_view word) {
-  for (const auto& known : types)
-    if (word == known.word)
-      return known.type;
-  return Status::error(EINVAL);
-}
-
-std::string_view rule_action_name(RuleAction action) {
-  return actions[static_cast<size_t>(action)].word;
-}
-
-std::string_view rule_type_name(uint32_t type) {
-  for (const auto& known : types)
-    if (type == known.type)
-      return known.word;
-  return {};
-}
-
-std::string rule_problem(const Rule& rule) {
-  if (rule.path.empty() && rule.fstype.empty() && !rule.type)
+std::string read_rule(const RuleWords& words, Rule& rule) {
+  const auto* action = std::find_if(std::begin(actions), std::end(actions),
+                                    [&](const auto& known) { return known.word == words.action; });
+  if (action == std::end(actions))
+    return fmt::format("action \"{}\": not serve, uncached, deny or hide", words.action);
+  const auto* type = std::find_if(std::begin(types), std::end(types),
+                                  [&](const auto& known) { return known.word == words.type; });
+  if (!words.type.empty() && type == std::end(types))
+    return fmt::format("type \"{}\": not file, directory, symlink, char, block, fifo or socket",
+                       words.type);
+  if (words.path.empty() && words.fstype.empty() && words.type.empty())
     return "a rule needs a \"path\", an \"fstype\" or a \"type\"";
-  if (!rule.path.empty() && rule.path.front() != '/')
-    return fmt::format("path \"{}\": not absolute", rule.path);
-  for (const std::string& name : split(rule.path))
-    if (name == "." || name == ".." || (name != "**" && name.find("**") != name.npos))
-      return fmt::format("path \"{}\": \"{}\" is no name", rule.path, name);
-  return {};
+  rule = {words.path, words.fstype, words.type.empty() ? 0 : type->type, action->action};
+  return path_problem(words.path);
+}
+
+RuleWords words_of(const Rule& rule) {
+  RuleWords words{{}, rule.path, rule.fstype, {}};
+  for (const auto& known : actions)
+    if (known.action == rule.action)
+      words.action = known.word;
+  for (const auto& known : types)
+    if (known.type == rule.type)
+      words.type = known.word;
+  return words;
 }
 
 bool glob_matches(std::string_view glob, std::string_view path) {

@@ -2,11 +2,10 @@
 // Rules for files that are not served as they are: as the configuration and qtinfo write them.
 #pragma once
 
+#include <cstdint>
 #include <string>
 #include <string_view>
 #include <vector>
-
-#include "lib/result.hh"
 
 namespace qtfs {
 
@@ -18,8 +17,9 @@ enum class RuleAction : uint8_t {
 };
 
 struct Rule {
-  // A glob: "*", "?" and "[...]" within a name, "**" for any number of names. An absolute path of
-  // the server's tree; with @fstype, of each filesystem of that type, from its root.
+  // A glob: "*", "?" and "[...]" within a name, "**" for any number of names, at the
+  // end for one or more. An absolute path of the server's tree; with @fstype, of each filesystem of
+  // that type, from its root.
   std::string path{};
   std::string fstype{};
   uint32_t type = 0;  // QTFS_TYPE_*; 0: any, and what is below a directory
@@ -28,14 +28,17 @@ struct Rule {
   bool operator==(const Rule&) const = default;
 };
 
-// The words of a rule; unknown ones are EINVAL.
-Result<RuleAction> rule_action(std::string_view word);
-Result<uint32_t> rule_type(std::string_view word);
-std::string_view rule_action_name(RuleAction action);
-std::string_view rule_type_name(uint32_t type);  // "" for 0
+// A rule as it is written; what is empty says nothing.
+struct RuleWords {
+  std::string action{};
+  std::string path{};
+  std::string fstype{};
+  std::string type{};
+};
 
-// What is wrong with a rule, in words; empty if nothing is.
-std::string rule_problem(const Rule& rule);
+// Makes @rule what @words say. Returns what is wrong with them, in words; empty if nothing is.
+std::string read_rule(const RuleWords& words, Rule& rule);
+RuleWords words_of(const Rule& rule);
 
 // More are refused.
 inline constexpr size_t rules_max = 1024;

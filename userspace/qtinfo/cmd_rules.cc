@@ -1,13 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0-only
 // qtinfo rules list|add|del: what the engine of this machine does not serve as it is.
-#include <sys/socket.h>
-#include <sys/un.h>
-
 #include <array>
 #include <cerrno>
 #include <cstring>
 #include <stdexcept>
 
+#include "lib/control_socket.hh"
 #include "lib/unique_fd.hh"
 #include "qtinfo/commands.hh"
 
@@ -20,13 +18,12 @@ namespace {
 }
 
 UniqueFd connect_to(const std::string& control) {
-  sockaddr_un address{};
-  address.sun_family = AF_UNIX;
-  if (control.size() >= sizeof(address.sun_path))
-    fail(control, ENAMETOOLONG);
-  std::memcpy(address.sun_path, control.data(), control.size());
+  const auto address = control_address(control);
+  if (!address)
+    fail(control, address.err());
   UniqueFd fd(socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0));
-  if (!fd || connect(fd.get(), reinterpret_cast<sockaddr*>(&address), sizeof(address)) < 0)
+  const auto* raw = reinterpret_cast<const sockaddr*>(&*address);
+  if (!fd || connect(fd.get(), raw, sizeof(*address)) < 0)
     fail(control, errno);
   return fd;
 }

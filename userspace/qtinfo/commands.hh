@@ -6,6 +6,8 @@
 #include <nlohmann/json.hpp>
 #include <string>
 
+#include "lib/rule.hh"
+
 namespace qtfs::qtinfo {
 
 using Tree = nlohmann::ordered_json;
@@ -19,12 +21,6 @@ Tree cmd_log_level(const std::string& level);
 Tree cmd_abort(const std::string& mount);
 
 // Rules of the engine on this machine, asked at its socket @control.
-struct RuleWords {
-  std::string action;
-  std::string path;
-  std::string fstype;
-  std::string type;
-};
 Tree cmd_rules_list(const std::string& control);
 Tree cmd_rules_add(const std::string& control, const RuleWords& words);
 Tree cmd_rules_del(const std::string& control, uint64_t number);

@@ -11,6 +11,7 @@
 #include <iostream>
 #include <string>
 
+#include "lib/control_socket.hh"
 #include "qtinfo/commands.hh"
 #include "qtinfo/render.hh"
 
@@ -37,6 +38,38 @@ int print(const Tree& tree, bool json) {
     return 0;
   std::cerr << "qtinfo: cannot write the output\n";
   return exit_failure;
+}
+
+struct RulesOptions {
+  std::string control = qtfs::default_control;
+  qtfs::RuleWords words;
+  uint64_t number = 0;
+};
+
+void add_rules(CLI::App& app, RulesOptions& options, std::function<Tree()>& command) {
+  auto* rules =
+      app.add_subcommand("rules", "What the engine of this machine does not serve as it is");
+  rules->require_subcommand(1);
+  rules->fallthrough();
+  rules->add_option("--control", options.control,
+                    std::string("The engine's socket [") + qtfs::default_control + "]");
+  rules->add_subcommand("list", "Show them, in the order in which they are asked")->callback([&] {
+    command = [&] { return qtfs::qtinfo::cmd_rules_list(options.control); };
+  });
+  auto* add = rules->add_subcommand("add", "Add one behind the others");
+  add->callback([&] {
+    command = [&] { return qtfs::qtinfo::cmd_rules_add(options.control, options.words); };
+  });
+  add->add_option("ACTION", options.words.action, "serve, uncached, deny or hide")->required();
+  add->add_option("--path", options.words.path, "A glob: of the tree, or in the filesystem");
+  add->add_option("--fstype", options.words.fstype, "Filesystems of that type only");
+  add->add_option("--type", options.words.type,
+                  "file, directory, symlink, char, block, fifo or socket");
+  auto* del = rules->add_subcommand("del", "Take one away");
+  del->callback([&] {
+    command = [&] { return qtfs::qtinfo::cmd_rules_del(options.control, options.number); };
+  });
+  del->add_option("NUMBER", options.number, "As the list has it")->required();
 }
 
 int run(int argc, char** argv) {
@@ -68,29 +101,8 @@ int run(int argc, char** argv) {
       ->add_option("MOUNT", mount, "Its id or its mount point")
       ->required();
 
-  std::string control = "/run/qtfs-engine.sock";
-  qtfs::qtinfo::RuleWords words;
-  uint64_t number = 0;
-  auto* rules =
-      app.add_subcommand("rules", "What the engine of this machine does not serve as it is");
-  rules->require_subcommand(1);
-  rules->fallthrough();
-  rules->add_option("--control", control, "The engine's socket [/run/qtfs-engine.sock]");
-  rules->add_subcommand("list", "Show them, in the order in which they are asked")->callback([&] {
-    command = [&] { return qtfs::qtinfo::cmd_rules_list(control); };
-  });
-  auto* rules_add = rules->add_subcommand("add", "Add one behind the others");
-  rules_add->callback(
-      [&] { command = [&] { return qtfs::qtinfo::cmd_rules_add(control, words); }; });
-  rules_add->add_option("ACTION", words.action, "serve, uncached, deny or hide")->required();
-  rules_add->add_option("--path", words.path, "A glob: of the tree, or in the filesystem");
-  rules_add->add_option("--fstype", words.fstype, "Filesystems of that type only");
-  rules_add->add_option("--type", words.type,
-                        "file, directory, symlink, char, block, fifo or socket");
-  auto* rules_del = rules->add_subcommand("del", "Take one away");
-  rules_del->callback(
-      [&] { command = [&] { return qtfs::qtinfo::cmd_rules_del(control, number); }; });
-  rules_del->add_option("NUMBER", number, "As the list has it")->required();
+  RulesOptions rules;
+  add_rules(app, rules, command);
 
   try {
     app.parse(argc, argv);

@@ -66,7 +66,7 @@ TEST_F(Program, RefusesBadConfiguration) {
   expect_refusal({"-c", config("[limits]\n\nnodes = 1\n")}, "engine.toml:3");
   expect_refusal({"-c", config("[special]\n")}, "[[special]]");
   expect_refusal({"-c", config("[[special]]\npath = \"/a\"\naction = \"forbid\"\n")},
-                 "engine.toml:1: \"action\"");
+                 "engine.toml:1: action");
   expect_refusal({"-c", config("[[special]]\ntype = \"door\"\naction = \"deny\"\n")}, "door");
   expect_refusal({"-c", config("[[special]]\naction = \"deny\"\n")}, "needs a");
   expect_refusal({"-c", config("[[special]]\npaths = \"/a\"\naction = \"deny\"\n")}, "paths");

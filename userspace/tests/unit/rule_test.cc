@@ -27,7 +27,11 @@ TEST(RuleGlob, NamesMatchWithinThemselves) {
 TEST(RuleGlob, TwoStarsAreAnyNumberOfNames) {
   for (const char* path : {"/a/b", "/a/x/b", "/a/x/y/b"})
     EXPECT_TRUE(glob_matches("/a/**/b", path)) << path;
-  EXPECT_TRUE(glob_matches("/**", "/"));
+  // What is below a directory is not the directory.
+  EXPECT_FALSE(glob_covers("/a/**", "/a"));
+  EXPECT_TRUE(glob_matches("/a/**", "/a/x"));
+  EXPECT_TRUE(glob_matches("/a/**", "/a/x/y"));
+  EXPECT_FALSE(glob_matches("/**", "/"));
   EXPECT_TRUE(glob_matches("/**/b", "/b"));
   EXPECT_FALSE(glob_matches("/a/**/b", "/a/b/c"));
   EXPECT_FALSE(glob_matches("/a/**/b", "/x/a/b"));
@@ -63,21 +67,24 @@ TEST(RuleGlob, DeepPathsTakeNoTime) {
 }
 
 TEST(RuleText, WordsAreChecked) {
-  EXPECT_EQ(RuleAction::deny, *rule_action("deny"));
-  EXPECT_FALSE(rule_action("forbid"));
-  EXPECT_EQ("hide", rule_action_name(RuleAction::hide));
-  EXPECT_FALSE(rule_type("door"));
-  EXPECT_EQ("fifo", rule_type_name(*rule_type("fifo")));
-  EXPECT_EQ("", rule_type_name(0));
+  Rule rule;
+  EXPECT_EQ("", read_rule({.action = "deny", .path = "/srv/**/a", .type = "fifo"}, rule));
+  EXPECT_EQ((Rule{"/srv/**/a", "", QTFS_TYPE_FIFO, RuleAction::deny}), rule);
+  EXPECT_EQ("", read_rule({.action = "hide", .fstype = "proc"}, rule));
+  EXPECT_EQ((Rule{"", "proc", 0, RuleAction::hide}), rule);
+  EXPECT_EQ("hide", words_of(rule).action);
+  EXPECT_EQ("proc", words_of(rule).fstype);
+  EXPECT_EQ("", words_of(rule).type);
 }
 
 TEST(RuleText, NonsenseIsNamed) {
-  EXPECT_NE("", rule_problem({}));
-  EXPECT_NE("", rule_problem({.path = "srv"}));
-  EXPECT_NE("", rule_problem({.path = "/srv/../etc"}));
-  EXPECT_NE("", rule_problem({.path = "/srv/a**"}));
-  EXPECT_EQ("", rule_problem({.path = "/srv/**/a"}));
-  EXPECT_EQ("", rule_problem({.fstype = "proc"}));
+  Rule rule;
+  EXPECT_NE("", read_rule({.action = "deny"}, rule));
+  EXPECT_NE("", read_rule({.path = "/srv"}, rule));
+  EXPECT_NE("", read_rule({.action = "forbid", .path = "/srv"}, rule));
+  EXPECT_NE("", read_rule({.action = "deny", .type = "door"}, rule));
+  for (const char* path : {"srv", "/srv/../etc", "/srv/a**"})
+    EXPECT_NE("", read_rule({.action = "deny", .path = path}, rule)) << path;
 }
 
 class Ruled : public EngineTest {
