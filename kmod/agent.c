@@ -20,19 +20,20 @@
 #define ANSWER_TIMEOUT (10 * HZ)
 
 /**
- * struct agent_call - somebody waits in connect(2)
+ * struct agent_call - something for the agent
  * @link: in agent.asked or agent.told; empty once it has its answer
  * @what: for the agent
- * @peer: the connection, until the agent takes it
+ * @peer: as of @what, until the agent takes it
  * @dir: likewise
  * @err: the answer
  * @done: there is one
  *
- * On the stack of who waits, who takes it off its list before it goes.
+ * QTFS_AGENT_CONNECT: on the stack of who waits, who takes it off its list before
+ * it goes. QTFS_AGENT_BOUND: allocated; nobody waits.
  */
 struct agent_call {
 	struct list_head link;
-	struct qtfs_agent_connect what;
+	struct qtfs_agent_event what;
 	struct file *peer;
 	struct file *dir;
 	int err;
@@ -74,7 +75,7 @@ static void call_end(struct agent_call *call, int err)
 	complete(&call->done);
 }
 
-int qtfs_agent_ask(const struct qtfs_agent_connect *what, struct file *peer,
+int qtfs_agent_ask(const struct qtfs_agent_event *what, struct file *peer,
 		   struct file *dir)
 {
 	struct agent_call call = {
@@ -112,23 +113,65 @@ int qtfs_agent_ask(const struct qtfs_agent_connect *what, struct file *peer,
 	return call.err;
 }
 
+static void call_free(struct agent_call *call)
+{
+	if (call->peer)
+		fput(call->peer);
+	if (call->dir)
+		fput(call->dir);
+	kfree(call);
+}
+
+int qtfs_agent_tell(const struct qtfs_agent_event *what, struct file *peer,
+		    struct file *place)
+{
+	struct agent_call *call = kzalloc(sizeof(*call), GFP_KERNEL);
+	bool present;
+
+	if (!call) {
+		fput(peer);
+		fput(place);
+		return -ENOMEM;
+	}
+	call->what = *what;
+	call->peer = peer;
+	call->dir = place;
+	spin_lock(&agent.lock);
+	present = agent.present;
+	if (present)
+		list_add_tail(&call->link, &agent.asked);
+	spin_unlock(&agent.lock);
+	if (present)
+		wake_up_interruptible(&agent.wq);
+	else
+		call_free(call);
+	return present ? 0 : -ECONNREFUSED;
+}
+
 /* The first that the agent does not know of, which it is told now. */
-static bool agent_take(struct qtfs_agent_connect *what, struct file **peer,
+static bool agent_take(struct qtfs_agent_event *what, struct file **peer,
 		       struct file **dir)
 {
-	struct agent_call *call;
+	struct agent_call *call, *told = NULL;
+	bool found = false;
 
 	spin_lock(&agent.lock);
 	call = list_first_entry_or_null(&agent.asked, struct agent_call, link);
 	if (call) {
+		found = true;
 		list_move_tail(&call->link, &agent.told);
 		*what = call->what;
 		*peer = call->peer;
 		*dir = call->dir;
 		call->peer = call->dir = NULL;
+		if (what->kind == QTFS_AGENT_BOUND) {
+			list_del(&call->link);
+			told = call;
+		}
 	}
 	spin_unlock(&agent.lock);
-	return call;
+	kfree(told);
+	return found;
 }
 
 static bool agent_answer(u64 id, int err)
@@ -149,7 +192,7 @@ static bool agent_answer(u64 id, int err)
 }
 
 /* Both files become descriptors of the caller, or are closed. */
-static int agent_hand_over(struct qtfs_agent_connect *what, struct file *peer,
+static int agent_hand_over(struct qtfs_agent_event *what, struct file *peer,
 			   struct file *dir, char __user *buf)
 {
 	int peer_fd = get_unused_fd_flags(O_CLOEXEC);
@@ -177,7 +220,7 @@ static int agent_hand_over(struct qtfs_agent_connect *what, struct file *peer,
 static ssize_t agent_read(struct file *file, char __user *buf, size_t len,
 			  loff_t *pos)
 {
-	struct qtfs_agent_connect what;
+	struct qtfs_agent_event what;
 	struct file *peer, *dir;
 	int err;
 
@@ -193,7 +236,8 @@ static ssize_t agent_read(struct file *file, char __user *buf, size_t len,
 	}
 	err = agent_hand_over(&what, peer, dir, buf);
 	if (err) {
-		agent_answer(what.id, -ECONNREFUSED);
+		if (what.kind == QTFS_AGENT_CONNECT)
+			agent_answer(what.id, -ECONNREFUSED);
 		return err;
 	}
 	return sizeof(what);
@@ -236,14 +280,21 @@ static int agent_open(struct inode *inode, struct file *file)
 static int agent_release(struct inode *inode, struct file *file)
 {
 	struct agent_call *call, *next;
+	LIST_HEAD(bound);
 
 	spin_lock(&agent.lock);
 	agent.present = false;
-	list_for_each_entry_safe(call, next, &agent.asked, link)
-		call_end(call, -ECONNREFUSED);
+	list_for_each_entry_safe(call, next, &agent.asked, link) {
+		if (call->what.kind == QTFS_AGENT_BOUND)
+			list_move_tail(&call->link, &bound);
+		else
+			call_end(call, -ECONNREFUSED);
+	}
 	list_for_each_entry_safe(call, next, &agent.told, link)
 		call_end(call, -ECONNREFUSED);
 	spin_unlock(&agent.lock);
+	list_for_each_entry_safe(call, next, &bound, link)
+		call_free(call);
 	return 0;
 }
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * The device of qtfs-agent, the process that listens here for the server's unix
- * sockets. There is one at a time; when it goes, whoever waits for it is told so.
+ * The device of qtfs-agent, the process that joins unix sockets here and those of
+ * the server. There is one at a time; when it goes, whoever waits for it is told so.
  */
 #ifndef QTFS_AGENT_MODULE_H
 #define QTFS_AGENT_MODULE_H
@@ -30,7 +30,20 @@ bool qtfs_agent_present(void);
  * Return: 0: there is a listener; the agent's error; -ECONNREFUSED: no agent;
  * -ERESTARTSYS; -ETIMEDOUT; -ENOMEM.
  */
-int qtfs_agent_ask(const struct qtfs_agent_connect *what, struct file *peer,
+int qtfs_agent_ask(const struct qtfs_agent_event *what, struct file *peer,
 		   struct file *dir);
+
+/**
+ * qtfs_agent_tell - hand a bound socket to the agent
+ * @what: of it, but for its descriptors
+ * @peer: where the server's programs arrive
+ * @place: the socket, O_PATH
+ *
+ * Does not wait. Both files are the agent's afterwards, or closed.
+ *
+ * Return: 0; -ECONNREFUSED: no agent; -ENOMEM.
+ */
+int qtfs_agent_tell(const struct qtfs_agent_event *what, struct file *peer,
+		    struct file *place);
 
 #endif /* QTFS_AGENT_MODULE_H */

@@ -7,6 +7,7 @@
 #include <linux/namei.h>
 #include <linux/slab.h>
 
+#include "bound.h"
 #include "dir.h"
 #include "file.h"
 #include "flags.h"
@@ -65,8 +66,7 @@ struct dentry *qtfs_splice(struct inode *dir, struct dentry *dentry,
 	return alias;
 }
 
-/* After a call that failed: where it may have been done, nothing is believed. */
-static void name_unsure(struct inode *dir, struct dentry *dentry, int err)
+void qtfs_name_unsure(struct inode *dir, struct dentry *dentry, int err)
 {
 	if (!qtfs_may_be_done(err))
 		return;
@@ -76,9 +76,8 @@ static void name_unsure(struct inode *dir, struct dentry *dentry, int err)
 		qtfs_inode_expire(d_inode(dentry));
 }
 
-/* A name that this client just made; the directory has changed. */
-static int dir_instantiate(struct inode *dir, struct dentry *dentry,
-			   const struct qtfs_wire_entry *wire, u64 clock)
+int qtfs_instantiate(struct inode *dir, struct dentry *dentry,
+		     const struct qtfs_wire_entry *wire, u64 clock)
 {
 	struct dentry *alias;
 
@@ -245,10 +244,10 @@ static int dir_mknod(struct inode *dir, struct dentry *dentry, umode_t mode,
 	int err;
 
 	err = qtfs_call(qtfs_session(dir->i_sb), &args);
-	name_unsure(dir, dentry, err);
+	qtfs_name_unsure(dir, dentry, err);
 	if (err)
 		return err;
-	return dir_instantiate(dir, dentry, &entry, clock);
+	return qtfs_instantiate(dir, dentry, &entry, clock);
 }
 
 static int qtfs_mkdir(struct mnt_idmap *idmap, struct inode *dir,
@@ -260,8 +259,10 @@ static int qtfs_mkdir(struct mnt_idmap *idmap, struct inode *dir,
 static int qtfs_mknod(struct mnt_idmap *idmap, struct inode *dir,
 		      struct dentry *dentry, umode_t mode, dev_t rdev)
 {
-	int err = dir_mknod(dir, dentry, mode, rdev, QTFS_OP_MKNOD);
+	int err = S_ISSOCK(mode) ? qtfs_bind(dir, dentry, mode) : -EOPNOTSUPP;
 
+	if (err == -EOPNOTSUPP)
+		err = dir_mknod(dir, dentry, mode, rdev, QTFS_OP_MKNOD);
 	if (err)
 		return err;
 	/* What another entry moved elsewhere, or is something else, is not it. */
@@ -295,7 +296,7 @@ static int dir_remove(struct inode *dir, struct dentry *dentry, u16 op)
 	int err;
 
 	err = qtfs_call(qtfs_session(dir->i_sb), &args);
-	name_unsure(dir, dentry, err);
+	qtfs_name_unsure(dir, dentry, err);
 	if (err == -ENOENT)
 		d_drop(dentry);	/* somebody else was faster */
 	if (!err)
@@ -369,8 +370,8 @@ static int qtfs_rename(struct mnt_idmap *idmap, struct inode *old_dir,
 	body.flags = cpu_to_le32(wire);
 
 	err = qtfs_call(qtfs_session(old_dir->i_sb), &args);
-	name_unsure(old_dir, old_dentry, err);
-	name_unsure(new_dir, new_dentry, err);
+	qtfs_name_unsure(old_dir, old_dentry, err);
+	qtfs_name_unsure(new_dir, new_dentry, err);
 	if (err)
 		return err;
 	qtfs_names_changed(old_dir);
@@ -409,14 +410,14 @@ static int qtfs_link(struct dentry *old, struct inode *dir,
 	int err;
 
 	err = qtfs_call(qtfs_session(dir->i_sb), &args);
-	name_unsure(dir, dentry, err);
+	qtfs_name_unsure(dir, dentry, err);
 	if (err) {
-		name_unsure(dir, old, err);
+		qtfs_name_unsure(dir, old, err);
 		return err;
 	}
 	/* One name more: no earlier answer may take it back. */
 	clock = qtfs_inode_expire(d_inode(old));
-	return dir_instantiate(dir, dentry, &entry, clock);
+	return qtfs_instantiate(dir, dentry, &entry, clock);
 }
 
 static int qtfs_symlink(struct mnt_idmap *idmap, struct inode *dir,
@@ -444,10 +445,10 @@ static int qtfs_symlink(struct mnt_idmap *idmap, struct inode *dir,
 	if (len > QTFS_PATH_MAX)
 		return -ENAMETOOLONG;
 	err = qtfs_call(qtfs_session(dir->i_sb), &args);
-	name_unsure(dir, dentry, err);
+	qtfs_name_unsure(dir, dentry, err);
 	if (err)
 		return err;
-	return dir_instantiate(dir, dentry, &entry, clock);
+	return qtfs_instantiate(dir, dentry, &entry, clock);
 }
 
 /* Opening a name that the cache does not know: one round trip. */
@@ -506,7 +507,7 @@ static int open_create(struct inode *dir, struct dentry *dentry,
 	int err;
 
 	err = qtfs_call(qtfs_session(dir->i_sb), &args);
-	name_unsure(dir, dentry, err);
+	qtfs_name_unsure(dir, dentry, err);
 	if (err)
 		return err;
 	if (le32_to_cpu(rep.opened.flags) & QTFS_OPENED_CREATED) {

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
-/* Names: what readdir.c needs of dir.c. */
+/* Names: what others need of dir.c. */
 #ifndef QTFS_DIR_H
 #define QTFS_DIR_H
 
@@ -19,5 +19,12 @@ void qtfs_dentry_believe(struct dentry *dentry, struct inode *dir, u64 clock);
  */
 struct dentry *qtfs_splice(struct inode *dir, struct dentry *dentry,
 			   const struct qtfs_wire_entry *wire, u64 clock);
+
+/* A name that this client just made; the directory has changed. */
+int qtfs_instantiate(struct inode *dir, struct dentry *dentry,
+		     const struct qtfs_wire_entry *wire, u64 clock);
+
+/* After a call that failed: where it may have been done, nothing is believed. */
+void qtfs_name_unsure(struct inode *dir, struct dentry *dentry, int err);
 
 #endif /* QTFS_DIR_H */

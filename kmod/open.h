@@ -9,6 +9,7 @@
 #include "codec.h"
 #include "reap.h"
 
+struct qtfs_bound;
 struct qtfs_poll;
 struct qtfs_session;
 
@@ -20,7 +21,9 @@ struct qtfs_session;
  * @cred: the opener's; reads and writes act as this one
  * @mode: FMODE_READ, FMODE_WRITE
  * @flags: QTFS_OPENED_*
- * @socket: QTFS_SOCKET_*, of a connection
+ * @socket: QTFS_SOCKET_*, of a connection or of a bound socket
+ * @bound: the socket of a program of this machine that it is for, or NULL; see
+ *	bound.c
  * @poll: whether it is ready, where that can be asked; see poll.h. Or NULL
  * @inode_link: in qtfs_inode.opens, under its lock
  * @released: the engine has closed it already
@@ -42,6 +45,7 @@ struct qtfs_open {
 	fmode_t mode;
 	u32 flags;
 	u32 socket;
+	struct qtfs_bound *bound;
 	struct qtfs_poll *poll;
 	struct list_head inode_link;
 	bool released;

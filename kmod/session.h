@@ -192,6 +192,13 @@ bool qtfs_session_stalled(const struct qtfs_session *session);
 /* Whether calls can succeed: the links are up. */
 bool qtfs_session_alive(const struct qtfs_session *session);
 
+/* Whether both sides have all of @features, QTFS_FEATURE_*. */
+static inline bool qtfs_session_has(const struct qtfs_session *session,
+				    u64 features)
+{
+	return (session->features & features) == features;
+}
+
 /* Waits, killably, until they are. -EINTR, or -EIO after an abort. */
 int qtfs_session_wait_up(struct qtfs_session *session);
 

@@ -88,14 +88,46 @@ static const struct file_operations connection_operations = {
 	.unlocked_ioctl	= connection_ioctl,
 };
 
-/* Connects as the caller. Return: SOCK_*, or an error. */
-static int connection_open(struct inode *inode, struct file *file)
+struct file *qtfs_connection_file(struct inode *inode, struct vfsmount *mnt)
+{
+	struct file *file;
+
+	ihold(inode);
+	file = alloc_file_pseudo(inode, mnt, "connection", O_RDWR,
+				 &connection_operations);
+	if (IS_ERR(file))
+		iput(inode);
+	return file;
+}
+
+int qtfs_socket_attach(struct inode *inode, struct file *file,
+		       const struct qtfs_wire_opened *rep, u64 clock)
 {
 	static const int types[] = {
 		[QTFS_SOCKET_STREAM]	= SOCK_STREAM,
 		[QTFS_SOCKET_DGRAM]	= SOCK_DGRAM,
 		[QTFS_SOCKET_SEQPACKET] = SOCK_SEQPACKET,
 	};
+	u32 kind = le32_to_cpu(rep->socket);
+	int err;
+
+	if (!kind || kind >= ARRAY_SIZE(types)) {
+		qtfs_release_now(qtfs_session(inode->i_sb),
+				 le64_to_cpu(rep->open));
+		return -EPROTO;
+	}
+	err = qtfs_open_attach(inode, file, rep, clock);
+	if (err)
+		return err;
+	qtfs_open_of(file)->socket = kind;
+	stream_open(inode, file);
+	/* It is always known what it is ready for. */
+	return qtfs_open_of(file)->poll ? types[kind] : -EPROTO;
+}
+
+/* Connects as the caller. Return: SOCK_*, or an error. */
+static int connection_open(struct inode *inode, struct file *file)
+{
 	struct qtfs_wire_open body = {
 		.node  = cpu_to_le64(qtfs_i(inode)->node),
 		.flags = cpu_to_le32(QTFS_OPEN_CONNECT | QTFS_OPEN_READ |
@@ -113,25 +145,10 @@ static int connection_open(struct inode *inode, struct file *file)
 		.may_park = true,
 	};
 	u64 clock = qtfs_clock(inode->i_sb);
-	u32 kind;
 	int err;
 
 	err = qtfs_call(qtfs_session(inode->i_sb), &args);
-	if (err)
-		return err;
-	kind = le32_to_cpu(rep.socket);
-	if (!kind || kind >= ARRAY_SIZE(types)) {
-		qtfs_release_now(qtfs_session(inode->i_sb),
-				 le64_to_cpu(rep.open));
-		return -EPROTO;
-	}
-	err = qtfs_open_attach(inode, file, &rep, clock);
-	if (!err)
-		qtfs_open_of(file)->socket = kind;
-	/* Of a connection it is always known what it is ready for. */
-	if (!err && !qtfs_open_of(file)->poll)
-		err = -EPROTO;
-	return err ?: types[kind];
+	return err ?: qtfs_socket_attach(inode, file, &rep, clock);
 }
 
 /* The directory to bind in */
@@ -200,8 +217,7 @@ static const struct inode_operations alias_inode_operations = {
 	.mknod	= alias_mknod,
 };
 
-/* A mount of @root alone, in nobody's namespace. Takes the reference to @root. */
-static struct vfsmount *alias_mount(struct dentry *root)
+struct vfsmount *qtfs_private_mount(struct dentry *root)
 {
 	struct super_block *sb = root->d_sb;
 	struct fs_context *fc = fs_context_for_mount(sb->s_type, SB_KERNMOUNT);
@@ -227,7 +243,7 @@ static int alias_path(struct inode *socket, struct path *path)
 
 	if (!root)
 		return -ENOMEM;
-	mnt = alias_mount(root);
+	mnt = qtfs_private_mount(root);
 	if (IS_ERR(mnt))
 		return PTR_ERR(mnt);
 	*path = (struct path){ .mnt = mnt, .dentry = dget(mnt->mnt_root) };
@@ -309,7 +325,7 @@ static void connector_look(struct connector *to)
 }
 
 /* As SO_PEERCRED and SCM_CREDENTIALS tell the agent. */
-static void connect_who(struct qtfs_agent_connect *what)
+static void connect_who(struct qtfs_agent_event *what)
 {
 	const struct cred *cred = current_cred();
 	bool real = what->type == SOCK_DGRAM;
@@ -325,7 +341,8 @@ static void connect_who(struct qtfs_agent_connect *what)
 static int socket_announce(struct inode *inode, int type, struct file *peer,
 			   struct file *dir, const struct connector *by)
 {
-	struct qtfs_agent_connect what = {
+	struct qtfs_agent_event what = {
+		.kind	  = QTFS_AGENT_CONNECT,
 		.mount	  = qtfs_session(inode->i_sb)->id,
 		.node	  = qtfs_i(inode)->node,
 		.type	  = type,
@@ -348,11 +365,7 @@ static int socket_connect(struct inode *inode)
 	if (ret)
 		return ret;
 	dir = dentry_open(&path, O_PATH | O_DIRECTORY, current_cred());
-	ihold(inode);
-	peer = alloc_file_pseudo(inode, path.mnt, "connection", O_RDWR,
-				 &connection_operations);
-	if (IS_ERR(peer))
-		iput(inode);
+	peer = qtfs_connection_file(inode, path.mnt);
 	path_put(&path);
 	ret = PTR_ERR_OR_ZERO(dir) ?: PTR_ERR_OR_ZERO(peer);
 	if (!ret)
@@ -361,10 +374,8 @@ static int socket_connect(struct inode *inode)
 	/* The agent would wait for somebody who finds no socket of his type. */
 	if (ret > 0 && by.type && by.type != ret)
 		ret = -EPROTOTYPE;
-	if (ret > 0) {
-		stream_open(inode, peer);
+	if (ret > 0)
 		return socket_announce(inode, ret, peer, dir, &by);
-	}
 	if (!IS_ERR(dir))
 		fput(dir);
 	if (!IS_ERR(peer))
@@ -375,7 +386,6 @@ static int socket_connect(struct inode *inode)
 static int socket_permission(struct mnt_idmap *idmap, struct inode *inode,
 			     int mask)
 {
-	static const u64 needed = QTFS_FEATURE_SOCKETS | QTFS_FEATURE_POLL;
 	struct qtfs_session *session = qtfs_session(inode->i_sb);
 	int err = qtfs_permission(idmap, inode, mask);
 
@@ -385,7 +395,7 @@ static int socket_permission(struct mnt_idmap *idmap, struct inode *inode,
 	if (test_bit(QTFS_INODE_BOUND_HERE, &qtfs_i(inode)->state))
 		return 0;
 	/* Nobody would listen: connect(2) gives ECONNREFUSED. */
-	if (!qtfs_agent_present() || (session->features & needed) != needed)
+	if (!qtfs_agent_present() || !qtfs_session_has(session, QTFS_SOCKET_FEATURES))
 		return 0;
 	/* Nor could anybody be made to. */
 	if (sb_rdonly(inode->i_sb))

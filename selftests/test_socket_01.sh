@@ -132,7 +132,60 @@ wait $own 2>/dev/null
 expect_fail ECONNREFUSED "$US" talk stream "$DIR/own"
 rm "$DIR/own"
 
+# serve_here TYPE NAME [WHAT]: a program of this machine, number in $here
+serve_here() {
+	"$US" serve "$1" "$DIR/$2" "${3:-echo}" </dev/null >/dev/null 2>&1 &
+	here=$!
+	at_end "kill $here 2>/dev/null"
+	wait_until 10 test -S "$DIR/$2" || bail "no $2 here"
+}
+
+begin "programs of the server connect to a socket that is bound here"
+serve_here stream here
+expect_output "hellobye" on_host "$US talk stream $SRV/here hello | tr -d '\n'"
+expect_output "hellobye" sh -c "$US talk stream $DIR/here hello | tr -d '\n'"
+expect_output same on_host "$US big $SRV/here 2097152"
+expect_output 50 on_host "$US many $SRV/here 50"
+expect_fail EPROTOTYPE on_host "$US talk seqpacket $SRV/here x"
+expect_eq "$(stat -c '%a %u %F' "$DIR/here")" "$(on_host "stat -c '%a %u %F' $SRV/here")"
+
+begin "messages and datagrams, too"
+serve_here seqpacket packets
+expect_output "one
+two and more
+bye" on_host "$US talk seqpacket $SRV/packets one \"two and more\""
+serve_here dgram datagrams sink
+expect_ok on_host "$US send $SRV/datagrams first second"
+arrived() {
+	[ "$(sort "$DIR/datagrams.got" | tr '\n' ' ')" = "first last second " ]
+}
+wait_until 5 arrived || fail "$(cat "$DIR/datagrams.got")"
+
+begin "the program here sees who it is, the server's permissions hold"
+serve_here stream whom who
+expect_output "1000 1001" on_host "setpriv --reuid 1000 --regid 1001 --clear-groups \
+	$US talk stream $SRV/whom"
+expect_output "0 0" on_host "$US talk stream $SRV/whom"
+chmod 600 "$DIR/whom"
+expect_fail EACCES on_host "setpriv --reuid 1000 --clear-groups $US talk stream $SRV/whom"
+
+begin "the program here ends a connection, closes its socket, has another"
+serve_here stream dropping drop
+expect_output "connected
+ended" on_host "$US hold $SRV/dropping"
+refused() {
+	[ "$(on_host "$US talk stream $SRV/dropping")" = ECONNREFUSED ]
+}
+kill "$here"
+wait_until 5 refused || fail "somebody still listens"
+rm "$DIR/dropping"
+serve_here stream dropping
+expect_output "hellobye" on_host "$US talk stream $SRV/dropping hello | tr -d '\n'"
+kill "$here"
+
 begin "nothing stays"
+on_host "$US talk stream $SRV/here" >/dev/null
+pkill -f "unix-socket serve.*$DIR/"
 wait_until 15 agent_idle ||
 	fail "$(ls -l "/proc/$agent/fd") $(ls "/proc/$agent/task")"
 

@@ -1,11 +1,15 @@
 /* SPDX-License-Identifier: GPL-2.0-only WITH Linux-syscall-note */
 /*
- * Between qtfs.ko and qtfs-agent, which makes connections to the server's unix
- * sockets usable: read(2) and write(2) on /dev/qtfs-agent.
+ * Between qtfs.ko and qtfs-agent, which joins the unix sockets of this machine and
+ * of the server: read(2) and write(2) on /dev/qtfs-agent.
  *
- * connect(2) finds a listener by the socket's inode. So for each connection the
- * agent gets a directory in which whatever name it binds becomes that inode,
- * listens there, and answers; then connect(2) goes on, and finds it.
+ * connect(2) finds a listener by the socket's inode. So for each connection to a
+ * program of the server the agent gets a directory in which whatever name it binds
+ * becomes that inode, listens there, and answers; then connect(2) goes on, and
+ * finds it.
+ *
+ * Of each socket that a program of this machine binds the agent gets what the
+ * server's programs send there.
  */
 #ifndef QTFS_AGENT_H
 #define QTFS_AGENT_H
@@ -26,25 +30,34 @@ using __s32 = int32_t;
 /* As sockaddr_un.sun_path. */
 #define QTFS_AGENT_PATH_LEN 108
 
+/* qtfs_agent_event.kind */
+#define QTFS_AGENT_CONNECT	1	/* a program connects to one of the server */
+#define QTFS_AGENT_BOUND	2	/* a program has bound a socket: no answer */
+
 /**
- * struct qtfs_agent_connect - what one read(2) gives: somebody connects
+ * struct qtfs_agent_event - what one read(2) gives
  * @id: for the answer
  * @mount: which one; a number of the module's
  * @node: which socket of it
+ * @kind: QTFS_AGENT_CONNECT or QTFS_AGENT_BOUND
  * @peer: a descriptor: the connection to the server's program, to read, to
- *	write, and QTFS_AGENT_SHUTDOWN
- * @dir: a descriptor (O_PATH): where to bind
+ *	write, and QTFS_AGENT_SHUTDOWN; or where the server's programs arrive: to
+ *	read, if it is for datagrams, else to QTFS_AGENT_ACCEPT. poll(2) says
+ *	POLLHUP when the program's socket is closed
+ * @dir: a descriptor (O_PATH): where to bind; or the socket, to connect to
  * @type: SOCK_STREAM, SOCK_SEQPACKET or SOCK_DGRAM
- * @pid: the process that connects, as SO_PEERCRED tells it
+ * @pid: the process that connects, as SO_PEERCRED tells it; 0 with BOUND, like
+ *	what follows
  * @uid: of it, likewise; with SOCK_DGRAM as SCM_CREDENTIALS does
  * @gid: likewise
  * @path_len: of @path; 0 if it is not known
  * @path: what it called the socket; not terminated
  */
-struct qtfs_agent_connect {
+struct qtfs_agent_event {
 	__u64 id;
 	__u64 mount;
 	__u64 node;
+	__u32 kind;
 	__s32 peer;
 	__s32 dir;
 	__u32 type;
@@ -53,6 +66,7 @@ struct qtfs_agent_connect {
 	__u32 gid;
 	__u32 path_len;
 	char path[QTFS_AGENT_PATH_LEN];
+	__u32 reserved;
 };
 
 /**
@@ -70,5 +84,21 @@ struct qtfs_agent_answer {
 
 /* On a connection: as shutdown(2); SHUT_RD, SHUT_WR or SHUT_RDWR. */
 #define QTFS_AGENT_SHUTDOWN _IO('q', 1)
+
+/**
+ * struct qtfs_agent_accepted - what QTFS_AGENT_ACCEPT gives
+ * @fd: the connection; as &qtfs_agent_event.peer of QTFS_AGENT_CONNECT
+ * @uid: of who connected, at the server
+ * @gid: likewise
+ */
+struct qtfs_agent_accepted {
+	__s32 fd;
+	__u32 uid;
+	__u32 gid;
+	__u32 reserved;
+};
+
+/* Where programs arrive: who has waited longest; EAGAIN if nobody does. */
+#define QTFS_AGENT_ACCEPT _IOR('q', 2, struct qtfs_agent_accepted)
 
 #endif /* QTFS_AGENT_H */

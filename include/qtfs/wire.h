@@ -1083,6 +1083,35 @@ struct qtfs_wire_shutdown {
 QTFS_WIRE_ASSERT(struct qtfs_wire_shutdown, 16);
 
 /*
+ * BIND: makes a socket with the name that follows, and listens there. Answered by
+ * an entry and an open: READ gives the datagrams of programs of the server,
+ * ACCEPT their connections, POLL tells of both, RELEASE ends it.
+ */
+struct qtfs_wire_bind {
+	__le64 dir;
+	__le32 mode;			/* permission bits */
+	__le32 umask;
+	__le32 socket;			/* QTFS_SOCKET_* */
+	__le16 name_len;
+	__le16 reserved;
+};
+QTFS_WIRE_ASSERT(struct qtfs_wire_bind, 24);
+
+/* ACCEPT: who has waited longest; EAGAIN where nobody does. */
+struct qtfs_wire_accept {
+	__le64 open;
+	__le64 reserved;
+};
+QTFS_WIRE_ASSERT(struct qtfs_wire_accept, 16);
+
+struct qtfs_wire_accepted {
+	struct qtfs_wire_opened opened;
+	__le32 uid;			/* of who connected, as SO_PEERCRED tells */
+	__le32 gid;
+};
+QTFS_WIRE_ASSERT(struct qtfs_wire_accepted, 168);
+
+/*
  * MOUNT on the server, on the directory @node: payload is
  * "fstype\0source\0options\0". UMOUNT of what has the root @node: none.
  */

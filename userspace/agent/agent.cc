@@ -10,6 +10,7 @@
 #include <cstring>
 #include <vector>
 
+#include "agent/bound.hh"
 #include "lib/log.hh"
 
 namespace qtfs::agent {
@@ -18,9 +19,9 @@ namespace {
 
 constexpr const char* device_path = "/dev/" QTFS_AGENT_DEVICE;
 constexpr std::chrono::milliseconds look_after_every(1000);
-constexpr int connects_at_once = 64;
+constexpr int events_at_once = 64;
 
-std::string path_of(const qtfs_agent_connect& what) {
+std::string path_of(const qtfs_agent_event& what) {
   const size_t len = std::min<size_t>(what.path_len, sizeof(what.path));
   return {what.path, len};
 }
@@ -41,7 +42,7 @@ Result<std::unique_ptr<Agent>> Agent::create(std::string& error) {
 }
 
 // One socket for all who send to the same; they come without being asked again, if they want to.
-Status Agent::serve_datagrams(const qtfs_agent_connect& what, UniqueFd peer, UniqueFd dir) {
+Status Agent::serve_datagrams(const qtfs_agent_event& what, UniqueFd peer, UniqueFd dir) {
   const Key key{what.mount, what.node};
   const User user{what.uid, what.gid};
   const auto found = datagrams_.find(key);
@@ -61,7 +62,7 @@ Status Agent::serve_datagrams(const qtfs_agent_connect& what, UniqueFd peer, Uni
   return {};
 }
 
-Status Agent::serve(const qtfs_agent_connect& what, UniqueFd peer, UniqueFd dir) {
+Status Agent::serve_connect(const qtfs_agent_event& what, UniqueFd peer, UniqueFd dir) {
   const int type = static_cast<int>(what.type);
   if (type == SOCK_DGRAM)
     return serve_datagrams(what, std::move(peer), std::move(dir));
@@ -79,23 +80,34 @@ Status Agent::serve(const qtfs_agent_connect& what, UniqueFd peer, UniqueFd dir)
   return {};
 }
 
-void Agent::take_connects() {
-  qtfs_agent_connect what{};
+void Agent::take_connect(const qtfs_agent_event& what, UniqueFd peer, UniqueFd dir) {
+  const Status status = serve_connect(what, std::move(peer), std::move(dir));
+  log::debug("process {} connects to {}: {}", what.pid, path_of(what),
+             status ? "expected" : std::strerror(status.err()));
+  const qtfs_agent_answer answer{what.id, static_cast<uint32_t>(status.err()), 0};
+  if (write(device_.get(), &answer, sizeof(answer)) == sizeof(answer))
+    return;
+  if (errno != ENOENT)
+    log::warning("{}: {}", device_path, std::strerror(errno));
+  // Whoever it was has given up.
+  if (const auto found = listeners_.find({what.mount, what.node}); found != listeners_.end())
+    found->second.forget(what.id);
+}
+
+void Agent::take_events() {
+  qtfs_agent_event what{};
   // Not more than so many before those who have arrived get their turn.
-  for (int i = 0; i < connects_at_once; i++) {
+  for (int i = 0; i < events_at_once; i++) {
     if (read(device_.get(), &what, sizeof(what)) != static_cast<ssize_t>(sizeof(what)))
       return;
-    const Status status = serve(what, UniqueFd(what.peer), UniqueFd(what.dir));
-    log::debug("process {} connects to {}: {}", what.pid, path_of(what),
-               status ? "expected" : std::strerror(status.err()));
-    const qtfs_agent_answer answer{what.id, static_cast<uint32_t>(status.err()), 0};
-    if (write(device_.get(), &answer, sizeof(answer)) == sizeof(answer))
-      continue;
-    if (errno != ENOENT)
-      log::warning("{}: {}", device_path, std::strerror(errno));
-    // Whoever it was has given up.
-    if (const auto found = listeners_.find({what.mount, what.node}); found != listeners_.end())
-      found->second.forget(what.id);
+    UniqueFd peer(what.peer), dir(what.dir);
+    if (what.kind == QTFS_AGENT_CONNECT) {
+      take_connect(what, std::move(peer), std::move(dir));
+    } else if (what.kind == QTFS_AGENT_BOUND) {
+      const int type = static_cast<int>(what.type);
+      if (Status status = start_bound(type, std::move(peer), std::move(dir)); !status)
+        log::warning("no thread for a socket: {}", std::strerror(status.err()));
+    }
   }
 }
 
@@ -125,7 +137,7 @@ Status Agent::wait(int stop) {
   if (ready < 0 && errno != EINTR)
     return Status::last();
   if (fds[0].revents)
-    take_connects();
+    take_events();
   look_after();
   stopping_ = fds[1].revents != 0;
   return {};

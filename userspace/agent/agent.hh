@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
-// Listens, at the module's request, for programs that connect to sockets of the server.
+// Joins, at the module's request, programs of this machine and of the server that use sockets of
+// each other.
 #pragma once
 
 #include <chrono>
@@ -32,9 +33,10 @@ class Agent {
   };
 
   explicit Agent(UniqueFd device) : device_(std::move(device)) {}
-  void take_connects();
-  Status serve(const qtfs_agent_connect& what, UniqueFd peer, UniqueFd dir);
-  Status serve_datagrams(const qtfs_agent_connect& what, UniqueFd peer, UniqueFd dir);
+  void take_events();
+  void take_connect(const qtfs_agent_event& what, UniqueFd peer, UniqueFd dir);
+  Status serve_connect(const qtfs_agent_event& what, UniqueFd peer, UniqueFd dir);
+  Status serve_datagrams(const qtfs_agent_event& what, UniqueFd peer, UniqueFd dir);
   void look_after();
   Status wait(int stop);
 

@@ -189,6 +189,9 @@ class Client {
   // How many bytes a FIFO has.
   Result<uint64_t> readable(uint64_t open);
   Status shutdown(uint64_t open, uint32_t how);
+  Result<qtfs_wire_created> bind(uint64_t dir, std::string_view name, uint32_t kind,
+                                 uint32_t mode = 0755);
+  Result<qtfs_wire_accepted> accept(uint64_t open);
   Result<std::string> getxattr(uint64_t node, std::string_view name, uint32_t size = 65536);
   Result<uint32_t> xattr_size(uint64_t node, std::string_view name);
   Result<std::string> listxattr(uint64_t node, uint32_t size = 65536);

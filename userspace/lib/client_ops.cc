@@ -324,6 +324,16 @@ Status Client::shutdown(uint64_t open, uint32_t how) {
   return plain(QTFS_OP_SHUTDOWN, Body().put(qtfs_wire_shutdown{htole64(open), htole32(how), 0}));
 }
 
+Result<qtfs_wire_created> Client::bind(uint64_t dir, std::string_view name, uint32_t kind,
+                                       uint32_t mode) {
+  const qtfs_wire_bind body{htole64(dir), htole32(mode), 0, htole32(kind), len16(name), 0};
+  return typed<qtfs_wire_created>(QTFS_OP_BIND, Body().put(body).name(name));
+}
+
+Result<qtfs_wire_accepted> Client::accept(uint64_t open) {
+  return typed<qtfs_wire_accepted>(QTFS_OP_ACCEPT, Body().put(qtfs_wire_accept{htole64(open), 0}));
+}
+
 Result<std::string> Client::getxattr(uint64_t node, std::string_view name, uint32_t size) {
   const auto answer = call(QTFS_OP_GETXATTR, xattr_body(node, name, size).bytes());
   if (!answer)

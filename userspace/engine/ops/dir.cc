@@ -6,7 +6,7 @@
 #include <sys/sysmacros.h>
 #include <unistd.h>
 
-#include "engine/ops/ops.hh"
+#include "engine/ops/socket.hh"
 
 namespace qtfs {
 
@@ -229,6 +229,34 @@ Status op_mknod(Call& call) {
   if (mknodat(place->get(), name->c_str(), type | (le32toh(body->mode) & 07777), dev) < 0)
     return Status::last();
   return reply_entry(call, place->dir, place->get(), *name);
+}
+
+Status op_bind(Call& call) {
+  const auto body = call.take<qtfs_wire_bind>();
+  if (!body || body->reserved)
+    return Status::malformed();
+  const auto name = call.take_name(le16toh(body->name_len));
+  if (!name)
+    return name.status();
+  const auto place = enter_to_change(call, body->dir, *name, QTFS_TYPE_SOCK);
+  if (!place)
+    return place.status();
+  if (!place->dir->domain.exported->sockets)
+    return Status::error(EOPNOTSUPP);
+  call.context->creds.umask(le32toh(body->umask));
+  const uint32_t kind = le32toh(body->socket);
+  auto bound = bind_socket(place->get(), *name, kind, le32toh(body->mode) & 07777);
+  if (!bound)
+    return bound.status();
+  const auto child = lookup_entry(call, place->dir, place->get(), *name);
+  if (!child)
+    return child.status();
+  Opened made{.fd = std::move(*bound), .socket = kind, .attr = child->entry.attr};
+  const auto opened = grant_open(call, child->node, std::move(made), QTFS_OPEN_READ);
+  if (!opened)
+    return opened.status();
+  call.reply.put(qtfs_wire_created{child->entry, *opened});
+  return {};
 }
 
 }  // namespace qtfs

@@ -17,6 +17,7 @@ Status op_rename(Call& call);
 Status op_link(Call& call);
 Status op_symlink(Call& call);
 Status op_mknod(Call& call);
+Status op_bind(Call& call);
 Status op_node(Call& call);
 Status op_parent(Call& call);
 // attributes
@@ -42,6 +43,7 @@ Status op_dedupe(Call& call);
 Status op_fiemap(Call& call);
 Status op_ioctl(Call& call);
 Status op_shutdown(Call& call);
+Status op_accept(Call& call);
 Status op_readdir(Call& call);
 // extended attributes
 Status op_getxattr(Call& call);

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
-// Connections to the server's unix sockets: the mirror of kmod/socket.c.
+// Connections to the server's unix sockets: the mirror of kmod/socket.c; and sockets that programs
+// of a client have bound: that of kmod/bound.c.
 //
 // A connection is an open: READ and WRITE carry its bytes, wait in the loop like those of a FIFO,
 // and hold up nobody else; POLL and RELEASE are those of every open. Only half a close needs an
@@ -8,9 +9,11 @@
 
 #include <fcntl.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/un.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cstring>
 
 namespace qtfs {
@@ -65,6 +68,61 @@ Result<Opened> connect_socket(Call& call, int fd, uint32_t flags) {
       return made.status();
   }
   return Status::error(EPROTOTYPE);
+}
+
+Result<UniqueFd> bind_socket(int dir, const std::string& name, uint32_t kind, mode_t mode) {
+  const auto* known = std::find_if(std::begin(kinds), std::end(kinds),
+                                   [kind](const auto& one) { return one.wire == kind; });
+  if (known == std::end(kinds))
+    return Status::error(EINVAL);
+  sockaddr_un address{};
+  address.sun_family = AF_UNIX;
+  const std::string path = std::string(FdPath(dir).c_str()) + "/" + name;
+  if (path.size() >= sizeof(address.sun_path))
+    return Status::error(EOPNOTSUPP);
+  std::memcpy(address.sun_path, path.data(), path.size());
+  UniqueFd made(socket(AF_UNIX, known->native | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
+  // The name's mode is that of the socket before it.
+  if (!made || fchmod(made.get(), mode) < 0)
+    return Status::last();
+  if (bind(made.get(), reinterpret_cast<sockaddr*>(&address), sizeof(address)) < 0)
+    return errno == EADDRINUSE ? Status::error(EEXIST) : Status::last();
+  if (known->native != SOCK_DGRAM && listen(made.get(), SOMAXCONN) < 0)
+    return Status::last();
+  return made;
+}
+
+Status op_accept(Call& call) {
+  const auto body = call.take<qtfs_wire_accept>();
+  if (!body || body->reserved || !call.body.done())
+    return Status::malformed();
+  const auto bound = call.open(body->open);
+  if (!bound)
+    return bound.status();
+  if (!(*bound)->socket)
+    return Status::error(ENOTSOCK);
+  Opened made;
+  made.fd.reset(accept4((*bound)->fd.get(), nullptr, nullptr, SOCK_CLOEXEC | SOCK_NONBLOCK));
+  if (!made.fd)
+    return Status::last();
+  made.socket = (*bound)->socket;
+  ucred who{};
+  socklen_t len = sizeof(who);
+  if (getsockopt(made.fd.get(), SOL_SOCKET, SO_PEERCRED, &who, &len) < 0)
+    return Status::last();
+  const auto fd = call.fd_of((*bound)->node);
+  if (!fd)
+    return fd.status();
+  const auto attr = fd_attr((*fd)->get(), (*bound)->node->flags());
+  if (!attr)
+    return attr.status();
+  made.attr = *attr;
+  const auto opened = grant_open(call, (*bound)->node, std::move(made),
+                                 QTFS_OPEN_CONNECT | QTFS_OPEN_READ | QTFS_OPEN_WRITE);
+  if (!opened)
+    return opened.status();
+  call.reply.put(qtfs_wire_accepted{*opened, htole32(who.uid), htole32(who.gid)});
+  return {};
 }
 
 ssize_t send_as(const Creds& creds, const Open& open, Bytes bytes) {

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
-// Connections to the server's unix sockets.
+// Connections to the server's unix sockets, and sockets that programs of a client have bound.
 #pragma once
 
 #include "engine/ops/ops.hh"
@@ -9,6 +9,10 @@ namespace qtfs {
 // Connects to who listens at the socket behind @fd, with the thread's credentials. Defers to a
 // thread of its own where the listener's queue is full.
 Result<Opened> connect_socket(Call& call, int fd, uint32_t flags);
+
+// Makes a socket of a kind, QTFS_SOCKET_*, under a name, and listens there. EOPNOTSUPP where that
+// cannot be.
+Result<UniqueFd> bind_socket(int dir, const std::string& name, uint32_t kind, mode_t mode);
 
 // Sends with the thread's credential, which the receiver may ask for (SCM_CREDENTIALS): the kernel
 // would say who the engine is. As send(2).

@@ -213,6 +213,90 @@ TEST_F(Sockets, AFullQueueIsWaitedFor) {
   EXPECT_LT(0u, client_.parked());
 }
 
+class BoundSockets : public Sockets {
+ protected:
+  UniqueFd connects(const std::string& name, int type) {
+    UniqueFd fd(socket(AF_UNIX, type | SOCK_CLOEXEC, 0));
+    sockaddr_un address{};
+    address.sun_family = AF_UNIX;
+    const std::string path = dir_.path() + "/" + name;
+    std::strncpy(address.sun_path, path.c_str(), sizeof(address.sun_path) - 1);
+    if (::connect(fd.get(), reinterpret_cast<sockaddr*>(&address), sizeof(address)) < 0)
+      fd.reset();
+    return fd;
+  }
+};
+
+TEST_F(BoundSockets, ProgramsOfTheServerConnect) {
+  const auto bound = client_.bind(root_, "s", QTFS_SOCKET_STREAM, 0600);
+  ASSERT_EQ(0, bound.err());
+  EXPECT_EQ(QTFS_SOCKET_STREAM, le32toh(bound->opened.socket));
+  EXPECT_EQ(static_cast<uint32_t>(QTFS_TYPE_SOCK), le32toh(bound->entry.attr.type));
+  struct stat st {};
+  ASSERT_EQ(0, stat(dir_.path("s").c_str(), &st));
+  EXPECT_EQ(static_cast<mode_t>(S_IFSOCK | 0600), st.st_mode);
+  const uint64_t id = id_of(bound->opened);
+  EXPECT_EQ(EAGAIN, client_.accept(id).err());
+  ASSERT_EQ(0u, *client_.poll(id) & QTFS_POLL_IN);
+
+  const UniqueFd peer = connects("s", SOCK_STREAM);
+  ASSERT_TRUE(peer);
+  EXPECT_TRUE(le32toh(client_.push()->as<qtfs_wire_push_poll>().mask) & QTFS_POLL_IN);
+  const auto accepted = client_.accept(id);
+  ASSERT_EQ(0, accepted.err());
+  EXPECT_EQ(geteuid(), le32toh(accepted->uid));
+  EXPECT_EQ(getegid(), le32toh(accepted->gid));
+  ASSERT_EQ(0, client_.write(id_of(accepted->opened), 0, "welcome").err());
+  char text[64] = {};
+  EXPECT_EQ(7, read(peer.get(), text, sizeof(text)));
+  EXPECT_EQ(5, write(peer.get(), "hello", 5));
+  EXPECT_EQ("hello", *client_.read(id_of(accepted->opened), 0, 100));
+
+  // It ends for who is connected only with his connection.
+  EXPECT_EQ(0, client_.release(id).err());
+  EXPECT_FALSE(connects("s", SOCK_STREAM));
+  EXPECT_EQ(2, write(peer.get(), "on", 2));
+  EXPECT_EQ("on", *client_.read(id_of(accepted->opened), 0, 100));
+}
+
+TEST_F(BoundSockets, OfEachKind) {
+  const auto packets = client_.bind(root_, "p", QTFS_SOCKET_SEQPACKET);
+  ASSERT_EQ(0, packets.err());
+  EXPECT_FALSE(connects("p", SOCK_STREAM));
+  EXPECT_TRUE(connects("p", SOCK_SEQPACKET));
+  EXPECT_EQ(0, client_.accept(id_of(packets->opened)).err());
+  const auto datagrams = client_.bind(root_, "d", QTFS_SOCKET_DGRAM);
+  ASSERT_EQ(0, datagrams.err());
+  const uint64_t id = id_of(datagrams->opened);
+  EXPECT_EQ(EOPNOTSUPP, client_.accept(id).err());
+  EXPECT_EQ(EAGAIN, client_.read(id, 0, 100, QTFS_READ_NOWAIT).err());
+  const UniqueFd sender = connects("d", SOCK_DGRAM);
+  EXPECT_EQ(4, write(sender.get(), "line", 4));
+  EXPECT_EQ("line", *client_.read(id, 0, 100));
+}
+
+TEST_F(BoundSockets, NamesAreAsEverywhere) {
+  dir_.write("taken", "");
+  EXPECT_EQ(EEXIST, client_.bind(root_, "taken", QTFS_SOCKET_STREAM).err());
+  EXPECT_EQ(EINVAL, client_.bind(root_, "s", 0).err());
+  EXPECT_EQ(EINVAL, client_.bind(root_, "s", 4).err());
+  EXPECT_EQ(EOPNOTSUPP, client_.bind(root_, std::string(200, 'n'), QTFS_SOCKET_STREAM).err());
+  ASSERT_EQ(0,
+            client_.add_cred({.id = 7, .uid = 1000, .gid = 1001, .groups = {}, .caps = 0}).err());
+  client_.cred = 7;
+  ASSERT_EQ(0, chmod(dir_.path().c_str(), 0755));
+  EXPECT_EQ(EACCES, client_.bind(root_, "s", QTFS_SOCKET_STREAM).err());
+  ASSERT_EQ(0, chmod(dir_.path().c_str(), 0777));
+  const auto bound = client_.bind(root_, "s", QTFS_SOCKET_STREAM, 0777);
+  ASSERT_EQ(0, bound.err());
+  EXPECT_EQ(1000u, le32toh(bound->entry.attr.uid));
+  EXPECT_EQ(ENOTSOCK, client_.accept(open("taken", QTFS_OPEN_READ)).err());
+  // Nobody listens at the end of a connection.
+  const auto connection = connected("s");
+  ASSERT_EQ(0, connection.err());
+  EXPECT_EQ(EINVAL, client_.accept(id_of(*connection)).err());
+}
+
 class ReadOnlySockets : public Sockets {
   void configure(Config& config) override {
     config.exports = {{.path = dir_.path(), .name = "x", .readonly = true}};
@@ -232,6 +316,10 @@ class NoSockets : public Sockets {
     config.exports = {{.path = dir_.path(), .name = "x", .sockets = false}};
   }
 };
+
+TEST_F(NoSockets, AreNotBound) {
+  EXPECT_EQ(EOPNOTSUPP, client_.bind(root_, "s", QTFS_SOCKET_STREAM).err());
+}
 
 TEST_F(NoSockets, AreNotConnectedTo) {
   const UniqueFd listener = bound("s", SOCK_STREAM);
