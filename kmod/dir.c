@@ -33,6 +33,9 @@ void qtfs_dentry_believe(struct dentry *dentry, struct inode *dir, u64 clock)
 /* Whether the name need not be asked for again. */
 static bool dentry_fresh(const struct dentry *dentry, const struct inode *inode)
 {
+	/* A program that starts anew makes another, and connect(2) looks once. */
+	if (inode && S_ISSOCK(inode->i_mode))
+		return false;
 	/* Something was mounted or unmounted on the server since then. */
 	if (inode && S_ISDIR(inode->i_mode) &&
 	    (long)((unsigned long)READ_ONCE(dentry->d_fsdata) -

@@ -79,6 +79,16 @@ on_host "python3 -c 'import socket; socket.socket(socket.AF_UNIX).bind(\"$SRV/de
 expect_fail ECONNREFUSED "$US" talk stream "$DIR/dead"
 expect_fail ENOENT "$US" talk stream "$DIR/none"
 
+begin "a program that starts anew is found at once"
+mkdir "$TMP/long"
+expect_ok mount -t qtfs -o actimeo=60 "$QTFS_HOST_IP:$SRV" "$TMP/long"
+serve stream again
+expect_output "hellobye" sh -c "$US talk stream $TMP/long/again hello | tr -d '\n'"
+on_host "kill $(cat "$TMP/pid"); rm $SRV/again"
+serve stream again
+expect_output "hellobye" sh -c "$US talk stream $TMP/long/again hello | tr -d '\n'"
+expect_ok umount "$TMP/long"
+
 begin "names are those that were used"
 expect_output "$DIR/stream" "$US" names "$DIR/stream"
 expect_output "./stream" sh -c "cd $DIR && $US names ./stream"
