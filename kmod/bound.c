@@ -33,6 +33,9 @@
 #include "req.h"
 #include "socket.h"
 
+/* Of one server. Each takes a thread of the agent's and an open of the engine's. */
+#define BOUND_MAX 1024
+
 /**
  * struct qtfs_bound - a program's socket
  * @sk: referenced
@@ -62,12 +65,14 @@ static int bound_wake(wait_queue_entry_t *wait, unsigned int mode, int sync,
 	return 0;
 }
 
-static struct qtfs_bound *bound_new(struct sock *sk, wait_queue_head_t *wq)
+static struct qtfs_bound *bound_new(struct qtfs_session *session,
+				    struct sock *sk, wait_queue_head_t *wq)
 {
 	struct qtfs_bound *bound = kzalloc(sizeof(*bound), GFP_KERNEL);
 
 	if (!bound)
 		return NULL;
+	atomic_inc(&session->bound);
 	sock_hold(sk);
 	bound->sk = sk;
 	bound->wq = wq;
@@ -79,8 +84,9 @@ static struct qtfs_bound *bound_new(struct sock *sk, wait_queue_head_t *wq)
 	return bound;
 }
 
-static void bound_free(struct qtfs_bound *bound)
+static void bound_free(struct qtfs_session *session, struct qtfs_bound *bound)
 {
+	atomic_dec(&session->bound);
 	remove_wait_queue(&unix_sk(bound->sk)->peer_wait, &bound->wait);
 	sock_put(bound->sk);
 	kfree(bound);
@@ -105,6 +111,8 @@ static long bound_accept(struct file *file,
 		.out_min = sizeof(rep),
 		.cred	 = open->cred,
 	};
+	/* Until its program listens, nobody shall have arrived. */
+	bool listens = READ_ONCE(open->bound->sk->sk_state) == TCP_LISTEN;
 	struct qtfs_agent_accepted what = {};
 	u64 clock = qtfs_clock(inode->i_sb);
 	struct file *peer;
@@ -113,6 +121,10 @@ static long bound_accept(struct file *file,
 	err = qtfs_call(open->session, &args);
 	if (err)
 		return err;
+	if (!listens) {
+		qtfs_release_now(open->session, le64_to_cpu(rep.opened.open));
+		return -ECONNABORTED;
+	}
 	peer = qtfs_connection_file(inode, file->f_path.mnt);
 	if (IS_ERR(peer)) {
 		qtfs_release_now(open->session, le64_to_cpu(rep.opened.open));
@@ -150,11 +162,14 @@ static long bound_ioctl(struct file *file, unsigned int cmd, unsigned long arg)
 
 static __poll_t bound_poll(struct file *file, poll_table *table)
 {
-	__poll_t events = qtfs_poll(file, table);
+	struct qtfs_bound *bound = qtfs_open_of(file)->bound;
+	__poll_t events;
 
-	if (READ_ONCE(qtfs_open_of(file)->bound->closed))
-		events |= EPOLLHUP;
-	return events;
+	/* Nothing that the engine could say matters any more. */
+	if (READ_ONCE(bound->closed))
+		return EPOLLHUP;
+	events = qtfs_poll(file, table);
+	return READ_ONCE(bound->closed) ? events | EPOLLHUP : events;
 }
 
 static int bound_release(struct inode *inode, struct file *file)
@@ -164,7 +179,7 @@ static int bound_release(struct inode *inode, struct file *file)
 	if (!open)	/* it was never attached */
 		return 0;
 	if (open->bound)
-		bound_free(open->bound);
+		bound_free(open->session, open->bound);
 	open->bound = NULL;
 	return qtfs_release(inode, file);
 }
@@ -188,7 +203,7 @@ static int bound_attach(struct inode *inode, struct file *file, struct sock *sk,
 		return type;
 	if (type != sk->sk_type)
 		return -EPROTO;
-	open->bound = bound_new(sk, &open->poll->wq);
+	open->bound = bound_new(open->session, sk, &open->poll->wq);
 	return open->bound ? type : -ENOMEM;
 }
 
@@ -270,7 +285,9 @@ static struct sock *bind_caller(void)
 	socket = sockfd_lookup(args[0], &err);
 	if (!socket)
 		return NULL;
-	if (socket->sk && socket->sk->sk_family == AF_UNIX) {
+	/* What has a name already gets no other, and bind(2) says so later. */
+	if (socket->sk && socket->sk->sk_family == AF_UNIX &&
+	    !READ_ONCE(unix_sk(socket->sk)->addr)) {
 		sk = socket->sk;
 		sock_hold(sk);
 	}
@@ -326,6 +343,12 @@ int qtfs_bind(struct inode *dir, struct dentry *dentry, umode_t mode)
 	sk = bind_caller();
 	if (!sk)
 		return -EOPNOTSUPP;
+	if (atomic_read(&session->bound) >= BOUND_MAX) {
+		qtfs_warn("too many sockets: programs of the server cannot connect to %pd\n",
+			  dentry);
+		sock_put(sk);
+		return -EOPNOTSUPP;
+	}
 	clock = qtfs_clock(dir->i_sb);
 	err = bind_call(dir, dentry, mode, bind_kind(sk), &rep);
 	if (err) {

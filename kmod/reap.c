@@ -153,6 +153,7 @@ static void reap_result(struct qtfs_session *session, u16 op, const void *body,
 		break;
 	case QTFS_OP_CREATE:
 	case QTFS_OP_TMPFILE:
+	case QTFS_OP_BIND:
 		if (len >= sizeof(*created)) {
 			qtfs_forget_entry(session, body);
 			qtfs_release_now(session,
@@ -160,6 +161,7 @@ static void reap_result(struct qtfs_session *session, u16 op, const void *body,
 		}
 		break;
 	case QTFS_OP_OPEN:
+	case QTFS_OP_ACCEPT:	/* begins with it */
 		if (len >= sizeof(*opened))
 			qtfs_release_now(session, le64_to_cpu(opened->open));
 		break;

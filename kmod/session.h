@@ -91,6 +91,7 @@ struct qtfs_forget {
  * @life: of the engine
  * @features: QTFS_FEATURE_* that both sides have
  * @owner_key: makes lock owners' pointers into numbers that tell nothing
+ * @bound: sockets of programs here that listen at the engine
  * @orphans: requests for locks whose callers were killed, and which may still
  *	have to be given back
  * @patience: soft mounts: how long a call may take, in jiffies; 0: any time
@@ -133,6 +134,7 @@ struct qtfs_session {
 	u64 life;
 	u64 features;
 	siphash_key_t owner_key;
+	atomic_t bound;
 	atomic_t orphans;
 	long patience;
 	spinlock_t poll_lock;

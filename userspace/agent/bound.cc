@@ -10,9 +10,12 @@
 #include <sys/un.h>
 #include <unistd.h>
 
+#include <atomic>
+#include <chrono>
 #include <cstring>
 #include <future>
 #include <memory>
+#include <span>
 #include <string>
 #include <system_error>
 #include <thread>
@@ -26,12 +29,22 @@ namespace qtfs::agent {
 
 namespace {
 
+// More wait at the engine, where they take nothing of this machine.
+constexpr int connecting_max = 16;
+constexpr int connecting_look_ms = 20;
+// Until somebody gives some back.
+constexpr std::chrono::milliseconds shortage(10);
+// Of a datagram nobody tells who sent it.
+constexpr Speaker somebody{65534, 65534};
+
 // Whom the program shall see who looks with SO_PEERCRED: the thread, while it exists. Permissions
 // are looked at where he connected. glibc's functions would change every thread.
 class Stand {
  public:
   Stand(uint32_t uid, uint32_t gid) {
-    if (syscall(SYS_setresgid, -1, gid, -1) < 0 || syscall(SYS_setresuid, -1, uid, -1) < 0)
+    constexpr uint32_t unchanged = 0xffffffff;
+    if (uid == unchanged || gid == unchanged || syscall(SYS_setgroups, 0, nullptr) < 0 ||
+        syscall(SYS_setresgid, -1, gid, -1) < 0 || syscall(SYS_setresuid, -1, uid, -1) < 0)
       return;
     syscall(SYS_setfsuid, 0);
     syscall(SYS_setfsgid, 0);
@@ -49,93 +62,148 @@ class Stand {
   bool good_ = false;
 };
 
-// The program's socket, by its magic link: in whichever namespace it has its name.
-Result<UniqueFd> connect_to(int place, int type) {
-  UniqueFd fd(socket(AF_UNIX, type | SOCK_CLOEXEC, 0));
-  if (!fd)
-    return Status::last();
-  sockaddr_un address{};
-  address.sun_family = AF_UNIX;
-  const std::string path = "/proc/self/fd/" + std::to_string(place);
-  std::memcpy(address.sun_path, path.data(), path.size());
-  if (connect(fd.get(), reinterpret_cast<const sockaddr*>(&address), sizeof(address)) < 0)
-    return Status::last();
-  return fd;
+// A program's socket. Those who are connecting have it, too.
+struct Target {
+  int type;
+  UniqueFd place;
+  std::atomic<int> connecting{0};
+
+  // By its magic link: in whichever namespace it has its name.
+  Result<UniqueFd> connect_to() const {
+    UniqueFd fd(socket(AF_UNIX, type | SOCK_CLOEXEC, 0));
+    if (!fd)
+      return Status::last();
+    sockaddr_un address{};
+    address.sun_family = AF_UNIX;
+    const std::string path = "/proc/self/fd/" + std::to_string(place.get());
+    std::memcpy(address.sun_path, path.data(), path.size());
+    if (connect(fd.get(), reinterpret_cast<const sockaddr*>(&address), sizeof(address)) < 0)
+      return Status::last();
+    return fd;
+  }
+};
+
+// Who cannot be led there finds his connection closed.
+void connect_one(const Target& target, const qtfs_agent_accepted& who, UniqueFd peer) {
+  Result<UniqueFd> local = Status::error(EPERM);
+  if (const Stand stand(who.uid, who.gid); stand)
+    local = target.connect_to();
+  if (!local)
+    return log::debug("a program of the server is not let in: {}", std::strerror(local.err()));
+  const Status status =
+      start_relay(std::move(*local), std::move(peer), target.type, {who.uid, who.gid});
+  if (!status)
+    log::warning("no thread for a connection: {}", std::strerror(status.err()));
+}
+
+enum class Next { go_on, wait, end };
+
+// After an attempt to take what has arrived.
+Next after(int err) {
+  switch (err) {
+    case EAGAIN:
+    case EINTR:
+    case ECONNABORTED:
+    case EMSGSIZE:
+    case EOPNOTSUPP:
+      return Next::go_on;
+    case EMFILE:
+    case ENFILE:
+    case ENOMEM:
+    case ENOBUFS:
+    case ETIMEDOUT:
+    case ESTALE:
+      return Next::wait;
+    default:
+      return Next::end;
+  }
 }
 
 class Bound {
  public:
-  Bound(int type, UniqueFd arrivals, UniqueFd place)
-      : type_(type),
-        arrivals_(std::move(arrivals)),
-        place_(std::make_shared<UniqueFd>(std::move(place))) {}
+  Bound(int type, UniqueFd arrivals, UniqueFd place) : arrivals_(std::move(arrivals)) {
+    target_->type = type;
+    target_->place = std::move(place);
+  }
   void run();
 
  private:
-  bool take();
-  bool take_connection();
-  bool take_datagram();
+  bool full() const { return target_->connecting >= connecting_max; }
+  Next take();
+  Next take_connection();
+  Next take_datagram();
+  void pass(std::span<const std::byte> datagram);
 
-  int type_;
   UniqueFd arrivals_;
-  std::shared_ptr<UniqueFd> place_;  // who is connecting has it, too
-  UniqueFd local_;                   // for datagrams
+  std::shared_ptr<Target> target_ = std::make_shared<Target>();
+  UniqueFd local_;  // for datagrams
+  std::vector<std::byte> buffer_;
 };
 
-// Who cannot be led there finds his connection closed.
-void connect_one(int type, int place, const qtfs_agent_accepted& who, UniqueFd peer) {
-  Result<UniqueFd> local = Status::error(EPERM);
-  if (const Stand stand(who.uid, who.gid); stand)
-    local = connect_to(place, type);
-  if (!local)
-    return log::debug("a program of the server is not let in: {}", std::strerror(local.err()));
-  if (Status status = start_relay(std::move(*local), std::move(peer), type); !status)
-    log::warning("no thread for a connection: {}", std::strerror(status.err()));
-}
-
 // On a thread: the program may be long in accepting.
-bool Bound::take_connection() {
+Next Bound::take_connection() {
   qtfs_agent_accepted who{};
   if (ioctl(arrivals_.get(), QTFS_AGENT_ACCEPT, &who) < 0)
-    return errno == EAGAIN || errno == EINTR || errno == ECONNABORTED;
+    return after(errno);
   auto peer = std::make_shared<UniqueFd>(who.fd);
+  target_->connecting++;
   try {
-    std::thread([type = type_, place = place_, who, peer] {
-      connect_one(type, place->get(), who, std::move(*peer));
+    std::thread([target = target_, who, peer] {
+      connect_one(*target, who, std::move(*peer));
+      target->connecting--;
     }).detach();
   } catch (const std::system_error& error) {
+    target_->connecting--;
     log::warning("no thread for a connection: {}", error.what());
   }
-  return true;
+  return Next::go_on;
 }
 
-// Each goes to whoever has the socket when it is sent: the program may make another of it.
-bool Bound::take_datagram() {
-  std::vector<std::byte> message(message_max);
-  const ssize_t got = read(arrivals_.get(), message.data(), message.size());
-  if (got < 0)
-    return errno == EAGAIN || errno == EINTR || errno == EMSGSIZE || errno == EOPNOTSUPP;
+// What the program does not take is lost, as any datagram may be.
+void Bound::pass(std::span<const std::byte> datagram) {
   if (!local_) {
-    auto made = connect_to(place_->get(), type_);
+    auto made = target_->connect_to();
     if (!made)
-      return made.err() != ECONNREFUSED;
+      return;
+    const int size = 2 * static_cast<int>(message_max);
+    setsockopt(made->get(), SOL_SOCKET, SO_SNDBUFFORCE, &size, sizeof(size));
     local_ = std::move(*made);
   }
-  return send(local_.get(), message.data(), static_cast<size_t>(got), MSG_NOSIGNAL) >= 0 ||
-         errno == EINTR || errno == ENOBUFS;
+  if (send_as(local_.get(), datagram, somebody, MSG_NOSIGNAL) < 0 && errno != EMSGSIZE &&
+      errno != EPERM)
+    local_.reset();
 }
 
-bool Bound::take() {
-  return type_ == SOCK_DGRAM ? take_datagram() : take_connection();
+Next Bound::take_datagram() {
+  buffer_.resize(message_max);
+  const ssize_t got = read(arrivals_.get(), buffer_.data(), buffer_.size());
+  if (got < 0)
+    return after(errno);
+  pass(std::span(buffer_).first(static_cast<size_t>(got)));
+  return Next::go_on;
 }
 
+Next Bound::take() {
+  return target_->type == SOCK_DGRAM ? take_datagram() : take_connection();
+}
+
+// Until the program's socket is closed; or the server is lost, which the attempt tells.
 void Bound::run() {
-  pollfd wait{arrivals_.get(), POLLIN, 0};
-  while (poll(&wait, 1, -1) >= 0 || errno == EINTR) {
-    if (wait.revents & (POLLHUP | POLLERR | POLLNVAL))
+  pollfd wait{arrivals_.get(), 0, 0};
+  while (true) {
+    wait.events = full() ? 0 : POLLIN;
+    wait.revents = 0;
+    if (poll(&wait, 1, full() ? connecting_look_ms : -1) < 0 && errno != EINTR)
       return;
-    if ((wait.revents & POLLIN) && !take())
+    if (wait.revents & (POLLHUP | POLLNVAL))
       return;
+    if (!wait.revents)
+      continue;
+    const Next next = take();
+    if (next == Next::end)
+      return;
+    if (next == Next::wait || (wait.revents & POLLERR))
+      std::this_thread::sleep_for(shortage);
   }
 }
 

@@ -37,9 +37,10 @@ struct Flow {
 // Ends when both directions have; or when one side is gone and the other has all that it sent.
 class Relay {
  public:
-  Relay(UniqueFd local, UniqueFd peer, int type)
+  Relay(UniqueFd local, UniqueFd peer, int type, Speaker speaker)
       : local_(std::move(local)),
         peer_(std::move(peer)),
+        speaker_(speaker),
         up_(type == SOCK_STREAM ? stream_size : message_max),
         down_(up_.buffer.size()) {}
   void run();
@@ -54,6 +55,7 @@ class Relay {
 
   UniqueFd local_;  // a program of this machine
   UniqueFd peer_;   // one of the server
+  Speaker speaker_;
   Flow up_;
   Flow down_;
   bool local_hung_ = false;  // both its directions are closed
@@ -130,8 +132,9 @@ void Relay::put_peer() {
 
 void Relay::put_local() {
   while (down_.pending()) {
-    const ssize_t put = send(local_.get(), down_.buffer.data() + down_.begin,
-                             down_.end - down_.begin, MSG_NOSIGNAL | MSG_DONTWAIT);
+    const std::span<const std::byte> rest(down_.buffer.data() + down_.begin,
+                                          down_.end - down_.begin);
+    const ssize_t put = send_as(local_.get(), rest, speaker_, MSG_DONTWAIT | MSG_NOSIGNAL);
     if (put < 0 && (errno == EAGAIN || errno == EINTR))
       return;
     if (put < 0) {
@@ -171,11 +174,11 @@ void Relay::run() {
 
 }  // namespace
 
-Status start_relay(UniqueFd local, UniqueFd peer, int type) {
+Status start_relay(UniqueFd local, UniqueFd peer, int type, Speaker speaker) {
   if (fcntl(peer.get(), F_SETFL, O_NONBLOCK) < 0)
     return Status::last();
   try {
-    auto relay = std::make_unique<Relay>(std::move(local), std::move(peer), type);
+    auto relay = std::make_unique<Relay>(std::move(local), std::move(peer), type, speaker);
     std::thread([own = std::move(relay)] { own->run(); }).detach();
   } catch (const std::system_error& error) {
     return Status::error(error.code().value());

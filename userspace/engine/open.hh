@@ -97,6 +97,8 @@ class OpenTable {
   Status add(const Ref<Open>& open);
   Ref<Open> find(uint64_t id);
   Ref<Open> remove(uint64_t id);
+  // Whether the next one would be too many.
+  bool full() const { return size() >= max_; }
   uint64_t size() const { return count_.load(std::memory_order_relaxed); }
 
  private:

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
 #include "lib/message.hh"
 
+#include <unistd.h>
+
 #include <cstring>
 
 namespace qtfs {
@@ -25,6 +27,23 @@ Result<size_t> receive(int socket, std::span<std::byte> to, int flags, ucred* wh
   if (head && head->cmsg_level == SOL_SOCKET && head->cmsg_type == SCM_CREDENTIALS)
     std::memcpy(who, CMSG_DATA(head), sizeof(*who));
   return static_cast<size_t>(got);
+}
+
+ssize_t send_as(int socket, std::span<const std::byte> bytes, Speaker as, int flags) {
+  const ucred who{getpid(), as.uid, as.gid};
+  alignas(cmsghdr) char control[CMSG_SPACE(sizeof(who))] = {};
+  iovec iov{const_cast<std::byte*>(bytes.data()), bytes.size()};
+  msghdr message{};
+  message.msg_iov = &iov;
+  message.msg_iovlen = 1;
+  message.msg_control = control;
+  message.msg_controllen = sizeof(control);
+  cmsghdr* head = CMSG_FIRSTHDR(&message);
+  head->cmsg_level = SOL_SOCKET;
+  head->cmsg_type = SCM_CREDENTIALS;
+  head->cmsg_len = CMSG_LEN(sizeof(who));
+  std::memcpy(CMSG_DATA(head), &who, sizeof(who));
+  return sendmsg(socket, &message, flags);
 }
 
 }  // namespace qtfs

@@ -23,11 +23,13 @@ void remember(CompoundState& state, uint16_t op, Bytes reply) {
         state.prev_node = le64toh(entry->node);
       return;
     case QTFS_OP_OPEN:
+    case QTFS_OP_ACCEPT:  // begins with it
       if (const auto opened = reader.take<qtfs_wire_opened>())
         state.prev_open = le64toh(opened->open);
       return;
     case QTFS_OP_CREATE:
     case QTFS_OP_TMPFILE:
+    case QTFS_OP_BIND:
       if (const auto created = reader.take<qtfs_wire_created>()) {
         state.prev_node = le64toh(created->entry.node);
         state.prev_open = le64toh(created->opened.open);

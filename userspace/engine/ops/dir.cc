@@ -74,6 +74,22 @@ Status rename_by_rules(Call& call, const Place& from, const std::string& old_nam
   return kept || other_kept ? Status::error(EBUSY) : Status();
 }
 
+Status reply_bound(Call& call, const Place& place, const std::string& name, uint32_t kind,
+                   UniqueFd bound) {
+  const auto child = lookup_entry(call, place.dir, place.get(), name);
+  if (!child)
+    return child.status();
+  // Somebody has put something else there.
+  if (child->node->key.type != QTFS_TYPE_SOCK)
+    return Status::error(ESTALE);
+  Opened made{.fd = std::move(bound), .socket = kind, .attr = child->entry.attr};
+  const auto opened = grant_open(call, child->node, std::move(made), QTFS_OPEN_READ);
+  if (!opened)
+    return opened.status();
+  call.reply.put(qtfs_wire_created{child->entry, *opened});
+  return {};
+}
+
 Status remove(Call& call, int flags) {
   const auto body = call.take<qtfs_wire_unlink>();
   if (!body || body->reserved[0] || body->reserved[1] || body->reserved[2])
@@ -241,22 +257,18 @@ Status op_bind(Call& call) {
   const auto place = enter_to_change(call, body->dir, *name, QTFS_TYPE_SOCK);
   if (!place)
     return place.status();
-  if (!place->dir->domain.exported->sockets)
+  if (!place->dir->domain.exported->sockets || call.session->opens.full())
     return Status::error(EOPNOTSUPP);
   call.context->creds.umask(le32toh(body->umask));
   const uint32_t kind = le32toh(body->socket);
   auto bound = bind_socket(place->get(), *name, kind, le32toh(body->mode) & 07777);
   if (!bound)
     return bound.status();
-  const auto child = lookup_entry(call, place->dir, place->get(), *name);
-  if (!child)
-    return child.status();
-  Opened made{.fd = std::move(*bound), .socket = kind, .attr = child->entry.attr};
-  const auto opened = grant_open(call, child->node, std::move(made), QTFS_OPEN_READ);
-  if (!opened)
-    return opened.status();
-  call.reply.put(qtfs_wire_created{child->entry, *opened});
-  return {};
+  Status status = reply_bound(call, *place, *name, kind, std::move(*bound));
+  // The program's bind(2) fails: its next attempt should not.
+  if (!status)
+    unlinkat(place->get(), name->c_str(), 0);
+  return status;
 }
 
 }  // namespace qtfs

@@ -14,7 +14,11 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <climits>
 #include <cstring>
+#include <vector>
+
+#include "lib/message.hh"
 
 namespace qtfs {
 
@@ -92,6 +96,32 @@ Result<UniqueFd> bind_socket(int dir, const std::string& name, uint32_t kind, mo
   return made;
 }
 
+namespace {
+
+std::vector<gid_t> peer_groups(int fd) {
+  std::vector<gid_t> groups(NGROUPS_MAX);
+  auto len = static_cast<socklen_t>(groups.size() * sizeof(gid_t));
+  if (getsockopt(fd, SOL_SOCKET, SO_PEERGROUPS, groups.data(), &len) < 0)
+    len = 0;
+  groups.resize(len / sizeof(gid_t));
+  return groups;
+}
+
+// Whether he who has arrived may still connect: programs take permissions away between bind(2) and
+// listen(2), while nobody arrives at their own socket. What capabilities he has nobody tells.
+bool may_connect(Call& call, int fd, const ucred& who, int socket_fd) {
+  if (who.uid == 0)
+    return true;
+  Creds& creds = call.context->creds;
+  const Ref<const Cred> before = creds.current();
+  const Ref<const Cred> he = make_ref<const Cred>(who.uid, who.gid, peer_groups(fd), 0);
+  const bool may =
+      creds.assume(he).ok() && (allowed(socket_fd, "", QTFS_MAY_WRITE, false) & QTFS_MAY_WRITE);
+  return creds.assume(before).ok() && may;
+}
+
+}  // namespace
+
 Status op_accept(Call& call) {
   const auto body = call.take<qtfs_wire_accept>();
   if (!body || body->reserved || !call.body.done())
@@ -101,6 +131,8 @@ Status op_accept(Call& call) {
     return bound.status();
   if (!(*bound)->socket)
     return Status::error(ENOTSOCK);
+  if (Status status = call.act(); !status)
+    return status;
   Opened made;
   made.fd.reset(accept4((*bound)->fd.get(), nullptr, nullptr, SOCK_CLOEXEC | SOCK_NONBLOCK));
   if (!made.fd)
@@ -113,6 +145,8 @@ Status op_accept(Call& call) {
   const auto fd = call.fd_of((*bound)->node);
   if (!fd)
     return fd.status();
+  if (!may_connect(call, made.fd.get(), who, (*fd)->get()))
+    return Status::error(ECONNABORTED);
   const auto attr = fd_attr((*fd)->get(), (*bound)->node->flags());
   if (!attr)
     return attr.status();
@@ -127,20 +161,8 @@ Status op_accept(Call& call) {
 
 ssize_t send_as(const Creds& creds, const Open& open, Bytes bytes) {
   const Ref<const Cred>& as = creds.current();
-  const ucred who{getpid(), as ? as->uid : 0, as ? as->gid : 0};
-  alignas(cmsghdr) char control[CMSG_SPACE(sizeof(who))] = {};
-  iovec iov{const_cast<std::byte*>(bytes.data()), bytes.size()};
-  msghdr message{};
-  message.msg_iov = &iov;
-  message.msg_iovlen = 1;
-  message.msg_control = control;
-  message.msg_controllen = sizeof(control);
-  cmsghdr* head = CMSG_FIRSTHDR(&message);
-  head->cmsg_level = SOL_SOCKET;
-  head->cmsg_type = SCM_CREDENTIALS;
-  head->cmsg_len = CMSG_LEN(sizeof(who));
-  std::memcpy(CMSG_DATA(head), &who, sizeof(who));
-  return sendmsg(open.fd.get(), &message, MSG_DONTWAIT | MSG_NOSIGNAL);
+  const Speaker speaker{as ? as->uid : 0, as ? as->gid : 0};
+  return send_as(open.fd.get(), bytes, speaker, MSG_DONTWAIT | MSG_NOSIGNAL);
 }
 
 Status op_shutdown(Call& call) {

@@ -1,7 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0-only
 // Connections to the server's unix sockets.
 #include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
 #include <sys/un.h>
+#include <unistd.h>
 
 #include <cstring>
 
@@ -257,6 +260,28 @@ TEST_F(BoundSockets, ProgramsOfTheServerConnect) {
   EXPECT_FALSE(connects("s", SOCK_STREAM));
   EXPECT_EQ(2, write(peer.get(), "on", 2));
   EXPECT_EQ("on", *client_.read(id_of(accepted->opened), 0, 100));
+}
+
+// Between bind(2) and listen(2) a program may take permissions away: nobody is there before.
+TEST_F(BoundSockets, PermissionsAreThoseOfTheAccept) {
+  const auto bound = client_.bind(root_, "s", QTFS_SOCKET_STREAM, 0777);
+  ASSERT_EQ(0, bound.err());
+  ASSERT_EQ(0, chmod(dir_.path().c_str(), 0755));
+  const uint64_t id = id_of(bound->opened);
+  ASSERT_EQ(0, syscall(SYS_setresuid, -1, 1000, -1));
+  const UniqueFd first = connects("s", SOCK_STREAM);
+  const UniqueFd second = connects("s", SOCK_STREAM);
+  ASSERT_EQ(0, syscall(SYS_setresuid, -1, 0, -1));
+  ASSERT_TRUE(first && second);
+  const auto accepted = client_.accept(id);
+  ASSERT_EQ(0, accepted.err());
+  EXPECT_EQ(1000u, le32toh(accepted->uid));
+  ASSERT_EQ(0, chmod(dir_.path("s").c_str(), 0700));
+  EXPECT_EQ(ECONNABORTED, client_.accept(id).err());
+  char byte;
+  EXPECT_EQ(0, read(second.get(), &byte, 1));
+  const UniqueFd third = connects("s", SOCK_STREAM);
+  EXPECT_EQ(0, client_.accept(id).err());
 }
 
 TEST_F(BoundSockets, OfEachKind) {
