@@ -82,7 +82,7 @@ static int engine_signal(const char *name)
 static int make_tree(const char *srv)
 {
 	return on_host(NULL, 0,
-		"python3 -c 'import os\n"
+		"python3 -IS -c 'import os\n"
 		"os.mkdir(\"%s\"); os.chdir(\"%s\"); data = os.urandom(%d)\n"
 		"for i in range(%zu):\n"
 		"  with open(f\"f{i}\", \"wb\") as f: f.write(data)\n"
