@@ -36,6 +36,7 @@ help:
 	@echo 'shell       a prompt on the client of two such machines'
 	@echo 'check       every test; GROUPS="dir file" for some of them'
 	@echo 'check-debug     all tests of a mounted tree under KASAN, which takes long'
+	@echo 'check-apps      PostgreSQL, D-Bus, podman across two machines, which takes long'
 	@echo 'check-external  public suites: PJDFSTEST=<dir> XFSTESTS=<dir>'
 	@echo 'bench       measurements against local files, NFS and a bare server'
 	@echo 'lint        what can be found without running anything'
@@ -78,6 +79,11 @@ check: packages
 # All tests of a mounted tree on the kernel that looks for faults, where some take long.
 check-debug: packages
 	@selftests/vm/lab --kernel um --one --timeout 7200 -- selftests/run
+
+# Servers and their clients, on both machines, by unix sockets.
+check-apps: packages
+	@scripts/install-packages --apps
+	@selftests/vm/lab --kernel 6.12 --timeout 3600 -- selftests/run service
 
 # Public suites, from where they were built: PJDFSTEST=<dir> XFSTESTS=<dir>
 check-external: packages
@@ -151,5 +157,5 @@ define newline
 
 endef
 
-.PHONY: all help modules userspace demo shell check check-debug check-external lint bench packages clean
+.PHONY: all help modules userspace demo shell check check-debug check-apps check-external lint bench packages clean
 .PHONY: install install-modules install-programs install-documents uninstall
