@@ -2,6 +2,7 @@
 // Listing directories: the mirror of kmod/readdir.c.
 #include <dirent.h>
 #include <fcntl.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -35,6 +36,12 @@ Record record_at(const std::vector<std::byte>& names, size_t at) {
   return record;
 }
 
+// As getdents64(2) says of it; in what ext4 has removed no position is valid but the first.
+bool is_removed(int dir) {
+  struct stat st {};
+  return fstat(dir, &st) == 0 && st.st_nlink == 0;
+}
+
 // Makes names follow that come after @cookie.
 Status position(Open& open, uint64_t cookie) {
   DirState& dir = open.dir;
@@ -43,7 +50,7 @@ Status position(Open& open, uint64_t cookie) {
     dir.next = 0;
     dir.eof = false;
     if (lseek(open.fd.get(), static_cast<off_t>(cookie), SEEK_SET) < 0)
-      return Status::last();
+      return is_removed(open.fd.get()) ? Status::error(ENOENT) : Status::last();
     dir.cookie = cookie;
   }
   return {};

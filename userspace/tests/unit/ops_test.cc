@@ -4,6 +4,7 @@
 #include <sys/xattr.h>
 
 #include <atomic>
+#include <filesystem>
 #include <random>
 #include <thread>
 
@@ -143,6 +144,14 @@ TEST_F(Ops, DirectoriesComeAndGo) {
   EXPECT_EQ(0, client_.rmdir(id_of(*made), "sub").err());
   EXPECT_EQ(0, client_.rmdir(root_, "dir").err());
   EXPECT_EQ(ENOENT, client_.rmdir(root_, "dir").err());
+}
+
+// Its filesystem may know no other position any more than the first; but it is gone.
+TEST_F(Ops, ARemovedDirectoryIsNoBadPosition) {
+  std::filesystem::create_directory(dir_.path("gone"));
+  const uint64_t id = open("gone", QTFS_OPEN_READ | QTFS_OPEN_DIRECTORY);
+  std::filesystem::remove(dir_.path("gone"));
+  EXPECT_EQ(ENOENT, client_.readdir(id, uint64_t{7} << 60).err());
 }
 
 TEST_F(Ops, RenameWithItsFlags) {
