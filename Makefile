@@ -37,6 +37,7 @@ help:
 	@echo 'check       every test; GROUPS="dir file" for some of them'
 	@echo 'check-debug     all tests of a mounted tree under KASAN, which takes long'
 	@echo 'check-apps      PostgreSQL, D-Bus, podman across two machines, which takes long'
+	@echo 'check-large     a directory of a million names, which takes long'
 	@echo 'check-external  public suites: PJDFSTEST=<dir> XFSTESTS=<dir>'
 	@echo 'bench       measurements against local files, NFS and a bare server'
 	@echo 'lint        what can be found without running anything'
@@ -84,6 +85,10 @@ check-debug: packages
 check-apps: packages
 	@scripts/install-packages --apps
 	@selftests/vm/lab --kernel 6.12 --timeout 3600 -- selftests/run service
+
+# A directory of a million names, without emulation.
+check-large: packages
+	@selftests/vm/lab --kernel um-plain --one --timeout 7200 -- selftests/run large
 
 # Public suites, from where they were built: PJDFSTEST=<dir> XFSTESTS=<dir>
 check-external: packages
@@ -157,5 +162,5 @@ define newline
 
 endef
 
-.PHONY: all help modules userspace demo shell check check-debug check-apps check-external lint bench packages clean
+.PHONY: all help modules userspace demo shell check check-debug check-apps check-large check-external lint bench packages clean
 .PHONY: install install-modules install-programs install-documents uninstall
