@@ -2,7 +2,8 @@
 /*
  * rawlink - what the link itself takes, without any filesystem
  *
- *   rawlink serve PORT			answers until it is killed
+ *   rawlink serve PORT			answers until it is killed; PORT may be the
+ *					path of a unix socket, HOST is none then
  *   rawlink ping HOST PORT OUT IN COUNT	OUT bytes there, IN bytes back, and
  *					again, COUNT times
  *   rawlink stream HOST PORT OUT IN	once, as fast as it goes
@@ -22,6 +23,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <sys/un.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -60,57 +62,78 @@ static bool move_out(int fd, uint64_t len)
 	return true;
 }
 
-static void no_delay(int fd)
+static void no_delay(int fd, const char *port)
 {
 	int one = 1;
 
-	if (setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof(one)))
+	if (*port != '/' && setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof(one)))
 		err(1, "TCP_NODELAY");
 }
 
-static void serve_one(int fd)
+static void serve_one(int fd, const char *port)
 {
 	struct request r;
 
-	no_delay(fd);
+	no_delay(fd, port);
 	while (recv(fd, &r, sizeof(r), MSG_WAITALL) == sizeof(r) &&
 	       move_in(fd, r.out - sizeof(r)) && move_out(fd, r.in))
 		;
 	close(fd);
 }
 
-static int serve(int port)
+union address {
+	struct sockaddr any;
+	struct sockaddr_in in;
+	struct sockaddr_un un;
+};
+
+static socklen_t address_of(union address *to, const char *host, const char *port)
 {
-	struct sockaddr_in any = { .sin_family = AF_INET, .sin_port = htons(port) };
-	int fd = socket(AF_INET, SOCK_STREAM, 0), one = 1;
+	memset(to, 0, sizeof(*to));
+	if (*port == '/') {
+		to->un.sun_family = AF_UNIX;
+		snprintf(to->un.sun_path, sizeof(to->un.sun_path), "%s", port);
+		return sizeof(to->un);
+	}
+	to->in.sin_family = AF_INET;
+	to->in.sin_port = htons(atoi(port));
+	if (inet_pton(AF_INET, host, &to->in.sin_addr) != 1)
+		errx(1, "%s: not an address", host);
+	return sizeof(to->in);
+}
+
+static int serve(const char *port)
+{
+	union address any;
+	socklen_t len = address_of(&any, "0.0.0.0", port);
+	int fd = socket(any.any.sa_family, SOCK_STREAM, 0), one = 1;
 
 	signal(SIGCHLD, SIG_IGN);
 	if (fd < 0 || setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof(one)) ||
-	    bind(fd, (struct sockaddr *)&any, sizeof(any)) || listen(fd, 8))
-		err(1, "port %d", port);
+	    bind(fd, &any.any, len) || listen(fd, 8))
+		err(1, "%s", port);
 	for (;;) {
 		int conn = accept(fd, NULL, NULL);
 
 		if (conn < 0)
 			err(1, "accept");
 		if (fork() == 0) {
-			serve_one(conn);
+			serve_one(conn, port);
 			return 0;
 		}
 		close(conn);
 	}
 }
 
-static int reach(const char *host, int port)
+static int reach(const char *host, const char *port)
 {
-	struct sockaddr_in to = { .sin_family = AF_INET, .sin_port = htons(port) };
-	int fd = socket(AF_INET, SOCK_STREAM, 0);
+	union address to;
+	socklen_t len = address_of(&to, host, port);
+	int fd = socket(to.any.sa_family, SOCK_STREAM, 0);
 
-	if (inet_pton(AF_INET, host, &to.sin_addr) != 1)
-		errx(1, "%s: not an address", host);
-	if (fd < 0 || connect(fd, (struct sockaddr *)&to, sizeof(to)))
-		err(1, "%s", host);
-	no_delay(fd);
+	if (fd < 0 || connect(fd, &to.any, len))
+		err(1, "%s %s", host, port);
+	no_delay(fd, port);
 	return fd;
 }
 
@@ -135,7 +158,7 @@ static int ask(int argc, char **argv)
 	int count = stream ? 1 : atoi(argv[argc - 1]);
 	struct request r = { strtoull(argv[4], NULL, 0), strtoull(argv[5], NULL, 0) };
 	struct request first = { sizeof(r), 1 };
-	int fd = reach(argv[2], atoi(argv[3]));
+	int fd = reach(argv[2], argv[3]);
 	double begin;
 	int i;
 
@@ -152,7 +175,7 @@ static int ask(int argc, char **argv)
 int main(int argc, char **argv)
 {
 	if (argc == 3 && !strcmp(argv[1], "serve"))
-		return serve(atoi(argv[2]));
+		return serve(argv[2]);
 	if ((argc == 7 && !strcmp(argv[1], "ping")) || (argc == 6 && !strcmp(argv[1], "stream")))
 		return ask(argc, argv);
 	errx(1, "see the comment at the head of rawlink.c");

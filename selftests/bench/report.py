@@ -194,6 +194,11 @@ class Results:
                 "| there and back | |", "|---|---:|"]
         out += [f"| {words} | {self.value(op, 'raw')} |" for op, words in RAW.items()
                 if (op, "raw") in self.timed]
+        out += ["", "The same through a unix socket in the tree, to a program of the server:", "",
+                "| there and back | | time, socket / TCP |", "|---|---:|---:|"]
+        out += [f"| {words} | {self.value(op, 'socket')} | "
+                f"{median_of(self.ratios(op, 'socket', 'raw'))} |" for op, words in RAW.items()
+                if (op, "socket") in self.timed]
         out += ["", "Requests of one operation, counted in a round of their own:", "",
                 "| operation | qtfs | NFSv4.2 |", "|---|---|---|"]
         for op, words, _ in self.rows:
