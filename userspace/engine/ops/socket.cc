@@ -114,7 +114,7 @@ bool may_connect(Call& call, int fd, const ucred& who, int socket_fd) {
     return true;
   Creds& creds = call.context->creds;
   const Ref<const Cred> before = creds.current();
-  const Ref<const Cred> he = make_ref<const Cred>(who.uid, who.gid, peer_groups(fd), 0);
+  const Ref<const Cred> he = make_ref<const Cred>(who.uid, who.gid, peer_groups(fd), uint64_t{0});
   const bool may =
       creds.assume(he).ok() && (allowed(socket_fd, "", QTFS_MAY_WRITE, false) & QTFS_MAY_WRITE);
   return creds.assume(before).ok() && may;
