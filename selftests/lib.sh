@@ -50,6 +50,9 @@
 #   engine_stop [SIGNAL]	end it (SIGTERM) and wait until it is gone
 #   engine_at PORT [ARG...]	start one more on another port, which ends with the
 #				test; its log is /run/qtfs-engine-PORT.log
+#   agent_start [ARG...]	start qtfs-agent, wait until it listens; its number is in
+#				$agent, what it says in $TMP/agent.log; it ends with the test
+#   agent_stop [SIGNAL]	end it (SIGTERM) and wait until it is gone
 #   link_down, link_up		the network between the two; on_host has its own
 
 MNT=${MNT:-/mnt/host}
@@ -384,6 +387,18 @@ engine_stop() {
 		pid=\$(cat /run/qtfs-engine.pid)
 		kill -${1:-TERM} \$pid
 		while [ -d /proc/\$pid ]; do sleep 0.05; done"
+}
+
+agent_start() {
+	qtfs-agent "$@" </dev/null >"$TMP/agent.log" 2>&1 &
+	agent=$!
+	at_end agent_stop
+	wait_until 10 grep -q listening "$TMP/agent.log" || bail "$(cat "$TMP/agent.log")"
+}
+
+agent_stop() {
+	kill "-${1:-TERM}" "$agent" 2>/dev/null
+	wait "$agent" 2>/dev/null
 }
 
 engine_at() {

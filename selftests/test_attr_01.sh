@@ -42,7 +42,7 @@ expect_ok as_user 1234 chmod 600 "$DIR/theirs"
 expect_fail EPERM as_user 1234 chown 1000 "$DIR/theirs"
 expect_fail EPERM as_user 1234:5678 chgrp 1 "$DIR/theirs"
 expect_fail EPERM as_user 1000 \
-	python3 -c 'import os, sys; os.utime(sys.argv[1], (1, 1))' "$DIR/theirs"
+	python3 -IS -c 'import os, sys; os.utime(sys.argv[1], (1, 1))' "$DIR/theirs"
 expect_output "1234:5678 600" on_host "stat -c '%u:%g %a' $SRV/theirs"
 
 begin "writing takes set-id bits away, as on the server"

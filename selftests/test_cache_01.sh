@@ -39,7 +39,7 @@ on_host mv "$SRV/f" "$SRV/g"
 expect_fail ENOENT stat "$WORK/f"
 
 begin "none: mappings, programs, copies"
-python3 - "$WORK/map" <<-'END' || fail "a mapping"
+python3 -IS - "$WORK/map" <<-'END' || fail "a mapping"
 	import mmap, os, sys
 	fd = os.open(sys.argv[1], os.O_RDWR | os.O_CREAT)
 	os.write(fd, b"a" * 10000)
@@ -50,7 +50,7 @@ python3 - "$WORK/map" <<-'END' || fail "a mapping"
 	    os.pwrite(fd, b"123", 6000)
 	    assert m[6000:6003] == b"123"
 END
-python3 - "$WORK/map2" <<-'END' || fail "a store was lost beside a write"
+python3 -IS - "$WORK/map2" <<-'END' || fail "a store was lost beside a write"
 	import mmap, os, sys, threading
 	fd = os.open(sys.argv[1], os.O_RDWR | os.O_CREAT)
 	os.write(fd, bytes(4096))

@@ -107,6 +107,6 @@ cat >"$TMP/calls.py" <<-'END'
 	        print(f"more than {most}")
 	sys.exit(wrong)
 END
-python3 "$TMP/calls.py" "$OTHER$SRV" >"$TMP/said" || fail "$(cat "$TMP/said")"
+python3 -IS "$TMP/calls.py" "$OTHER$SRV" >"$TMP/said" || fail "$(cat "$TMP/said")"
 note "$(cat "$TMP/said")"
 expect_ok umount "$OTHER"

@@ -96,7 +96,7 @@ cat >"$DIR/limit" <<-'END'
 END
 on_host "modprobe -qa loop quota_v2; cd $SRV && mkdir quota && truncate -s 16M quota.img && mkfs.ext4 -qF -O quota quota.img &&
 	mount -o loop,usrquota quota.img quota && chmod 1777 quota &&
-	python3 limit \$(findmnt -no SOURCE $SRV/quota)" 2>"$TMP/quota"
+	python3 -IS limit \$(findmnt -no SOURCE $SRV/quota)" 2>"$TMP/quota"
 quota=$?
 at_end on_host "umount -l $SRV/quota"
 if [ $quota -ne 0 ]; then

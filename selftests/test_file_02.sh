@@ -27,7 +27,7 @@ expect_fail ENOSPC sh -c "head -c 100k /dev/zero >>$DIR/small/a"
 rm "$DIR/small/a"
 
 begin "through a mapping: msync or close says so"
-python3 - "$DIR/small/m" <<-'END' || fail "no error"
+python3 -IS - "$DIR/small/m" <<-'END' || fail "no error"
 	import errno, mmap, os, sys
 	fd = os.open(sys.argv[1], os.O_RDWR | os.O_CREAT)
 	os.ftruncate(fd, 4 << 20)
@@ -45,7 +45,7 @@ END
 rm -f "$DIR/small/m"
 
 begin "each who has it open is told by fsync, once"
-python3 - "$DIR/small/t" <<-'END' || fail "who was told what"
+python3 -IS - "$DIR/small/t" <<-'END' || fail "who was told what"
 	import errno, os, sys
 	one = os.open(sys.argv[1], os.O_RDWR | os.O_CREAT)
 	two = os.open(sys.argv[1], os.O_RDWR)
@@ -66,7 +66,7 @@ END
 rm -f "$DIR/small/t"
 
 begin "what could not be written is not copied on the server"
-python3 - "$DIR/small/t" <<-'END' || fail "it was"
+python3 -IS - "$DIR/small/t" <<-'END' || fail "it was"
 	import os, sys
 	full = os.open(sys.argv[1], os.O_RDWR | os.O_CREAT)
 	copy = os.open(sys.argv[1] + ".copy", os.O_RDWR | os.O_CREAT)
@@ -81,7 +81,7 @@ END
 rm -f "$DIR/small/t" "$DIR/small/t.copy"
 
 begin "nor what could not be written earlier, when nobody was told"
-python3 - "$DIR/small/t" <<-'END' || fail "it was"
+python3 -IS - "$DIR/small/t" <<-'END' || fail "it was"
 	import errno, os, sys
 	full = os.open(sys.argv[1], os.O_RDWR | os.O_CREAT)
 	copy = os.open(sys.argv[1] + ".copy", os.O_RDWR | os.O_CREAT)
@@ -114,9 +114,9 @@ begin "a read-only filesystem of the server"
 expect_output old cat "$DIR/ro/f"
 expect_fail EROFS touch "$DIR/ro/new"
 expect_fail EROFS mkdir "$DIR/ro/new"
-expect_says "Read-only" python3 -c "import ctypes, os
+expect_says "Read-only" python3 -IS -c "import ctypes, os, sys
 c = ctypes.CDLL(None, use_errno=True)
-c.access(b'$DIR/ro/f', os.W_OK) and exit(os.strerror(ctypes.get_errno()))"
+c.access(b'$DIR/ro/f', os.W_OK) and sys.exit(os.strerror(ctypes.get_errno()))"
 expect_fail EROFS rm "$DIR/ro/f"
 expect_fail EROFS mv "$DIR/ro/f" "$DIR/ro/g"
 expect_fail EROFS chmod 600 "$DIR/ro/f"

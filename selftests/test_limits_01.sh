@@ -21,7 +21,7 @@ expect_output "" on_host ls -A "$SRV"
 
 begin "many names of one file"
 put "$DIR/f" x
-expect_ok python3 -c 'import os, sys
+expect_ok python3 -IS -c 'import os, sys
 os.chdir(sys.argv[1])
 for i in range(int(sys.argv[2])):
     os.link("f", f"l{i}")' "$DIR" "$MANY"
@@ -31,7 +31,7 @@ expect_ok sh -c "rm $DIR/l*"
 expect_output 1 on_host stat -c %h "$SRV/f"
 
 begin "many open files, all closed again"
-python3 - "$DIR" "$MANY" <<-'END' || fail "opening"
+python3 -IS - "$DIR" "$MANY" <<-'END' || fail "opening"
 	import os, resource, sys
 	resource.setrlimit(resource.RLIMIT_NOFILE, (4096, 4096))
 	fds = [os.open(f"{sys.argv[1]}/o{i}", os.O_CREAT | os.O_RDWR) for i in range(int(sys.argv[2]))]
@@ -58,7 +58,7 @@ expect_fail EACCES setpriv --reuid 1000 --regid 1000 --groups "${groups%,*}" \
 
 begin "more users than are remembered"
 expect_ok chmod 644 "$DIR/g"
-expect_ok python3 -c 'import os, sys
+expect_ok python3 -IS -c 'import os, sys
 for uid in range(2000, 2600):
     os.seteuid(uid)
     assert open(sys.argv[1]).read() == "grouped\n", uid
@@ -74,5 +74,5 @@ expect_fail EFBIG truncate -s 17T "$DIR/huge"
 expect_ok rm "$DIR/huge"
 
 begin "values that are too large are the server's to refuse"
-expect_fail EINVAL python3 -c "import os; os.truncate('$DIR/f', -1)"
+expect_fail EINVAL python3 -IS -c "import os; os.truncate('$DIR/f', -1)"
 expect_output x cat "$DIR/f"

@@ -22,7 +22,7 @@ cat >"$DIR/add.py" <<-'END'
 END
 
 begin "SQLite with a rollback journal: two writers here, one on the server"
-python3 - "$DIR/db" <<-'END' || bail "no database"
+python3 -IS - "$DIR/db" <<-'END' || bail "no database"
 	import sqlite3, sys
 	db = sqlite3.connect(sys.argv[1])
 	db.execute("create table t (n integer)")
@@ -30,24 +30,24 @@ python3 - "$DIR/db" <<-'END' || bail "no database"
 	db.execute("insert into t values (0)")
 	db.commit()
 END
-on_host "python3 $SRV/add.py $SRV/db 15 server" </dev/null >"$TMP/server" 2>&1 &
+on_host "python3 -IS $SRV/add.py $SRV/db 15 server" </dev/null >"$TMP/server" 2>&1 &
 there=$!
-python3 "$DIR/add.py" "$DIR/db" 15 one >"$TMP/one" 2>&1 &
+python3 -IS "$DIR/add.py" "$DIR/db" 15 one >"$TMP/one" 2>&1 &
 one=$!
-python3 "$DIR/add.py" "$DIR/db" 15 two >"$TMP/two" 2>&1 &
+python3 -IS "$DIR/add.py" "$DIR/db" 15 two >"$TMP/two" 2>&1 &
 two=$!
 for pid in $there $one $two; do
 	expect_status 0 wait "$pid"
 done
 cat "$TMP"/{server,one,two} | while read -r line; do note "$line"; done
-python3 - "$DIR/db" <<-'END' || fail "what was written"
+python3 -IS - "$DIR/db" <<-'END' || fail "what was written"
 	import sqlite3, sys
 	db = sqlite3.connect(sys.argv[1])
 	assert db.execute("pragma integrity_check").fetchone() == ("ok",)
 	assert db.execute("select n from t").fetchone() == (45,)
 	assert db.execute("select count(distinct n) from log").fetchone() == (45,)
 END
-expect_output ok on_host "python3 -c 'import sqlite3; print(sqlite3.connect(\"$SRV/db\").execute(\"pragma integrity_check\").fetchone()[0])'"
+expect_output ok on_host "python3 -IS -c 'import sqlite3; print(sqlite3.connect(\"$SRV/db\").execute(\"pragma integrity_check\").fetchone()[0])'"
 
 begin "git: commit, gc, clone and fsck on the mount"
 git_here() {
@@ -93,7 +93,7 @@ on_host "flock $SRV/lockfile sleep 60" </dev/null >/dev/null 2>&1 &
 wait_until 10 sh -c "! flock -n $DIR/lockfile true" || fail "never locked"
 flock "$OTHER$SRV/lockfile" true 2>"$TMP/waited" &
 waiter=$!
-python3 -c "
+python3 -IS -c "
 import fcntl, sys, time
 f = open('$OTHER$SRV/f', 'r+')
 fcntl.lockf(f, fcntl.LOCK_EX)
@@ -102,7 +102,7 @@ time.sleep(60)" >"$TMP/holder" 2>&1 &
 holder=$!
 wait_until 20 grep -q locked "$TMP/holder" || fail "$(cat "$TMP/holder")"
 expect_waiting $waiter
-try_f='python3 -c "import fcntl; fcntl.lockf(open(\"'$SRV'/f\", \"r+\"), fcntl.LOCK_EX | fcntl.LOCK_NB)"'
+try_f='python3 -IS -c "import fcntl; fcntl.lockf(open(\"'$SRV'/f\", \"r+\"), fcntl.LOCK_EX | fcntl.LOCK_NB)"'
 expect_status 1 on_host "$try_f" 2>/dev/null
 expect_ok qtinfo abort "$OTHER"
 expect_status 65 wait "$waiter"

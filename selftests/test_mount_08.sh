@@ -19,7 +19,7 @@ mount_disk() {
 
 # Who has a filesystem mounted anywhere cannot open its device for himself.
 nobody_uses() {
-	on_host "python3 -c 'import os; os.open(\"$1\", os.O_RDONLY | os.O_EXCL)' 2>/dev/null"
+	on_host "python3 -IS -c 'import os; os.open(\"$1\", os.O_RDONLY | os.O_EXCL)' 2>/dev/null"
 }
 
 type_of() {
@@ -38,7 +38,7 @@ expect_eq "$(findmnt -n -o MAJ:MIN -M "$DIR/disk" | tr -d ' ')" \
 expect_eq "$(stat -c %d "$DIR/disk")" "$(stat -c %d "$DIR/disk/file")" "st_dev of the root"
 expect_eq "$(on_host stat -f -c %b:%c "$SRV/disk")" "$(stat -f -c %b:%c "$DIR/disk")" "statfs"
 expect_eq "$(on_host stat -f -c %b:%c "$SRV")" "$(stat -f -c %b:%c "$DIR")" "statfs above"
-expect_fail EXDEV python3 -c "import os; os.link('$DIR/disk/file', '$DIR/link')"
+expect_fail EXDEV python3 -IS -c "import os; os.link('$DIR/disk/file', '$DIR/link')"
 
 begin "qtinfo takes it for the mount that it is part of"
 expect_match "bytes sent" qtinfo stats "$DIR/disk"
@@ -184,7 +184,7 @@ on_host umount "$SRV/bound"
 
 begin "what is mounted there cannot be got round"
 umount "$DIR/disk" 2>/dev/null
-expect_says "no such|not a directory|not permitted" python3 -c "
+expect_says "no such|not a directory|not permitted" python3 -IS -c "
 import os
 place = os.open('$DIR/disk', os.O_PATH)
 os.open('file', os.O_RDONLY, dir_fd=place)"

@@ -71,7 +71,7 @@ expect_fail EROFS touch "$OTHER/disk/file"
 expect_ok mount.qtfs -u "$OTHER/disk"
 expect_status 1 there disk
 expect_output "" ls "$OTHER/disk"
-wait_until 10 on_host "python3 -c 'import os; os.open(\"$DEV\", os.O_RDONLY | os.O_EXCL)'" ||
+wait_until 10 on_host "python3 -IS -c 'import os; os.open(\"$DEV\", os.O_RDONLY | os.O_EXCL)'" ||
 	fail "the disk is still in use"
 
 begin "one on the other"
@@ -110,7 +110,7 @@ cat >"$TMP/raw.py" <<-'END'
 	how = struct.pack("QQII", ctypes.addressof(text), 0, 10, 0)
 	fcntl.ioctl(os.open(sys.argv[1], os.O_RDONLY), 1 << 30 | 24 << 16 | ord("q") << 8 | 0x10, how)
 END
-expect_fail EINVAL python3 "$TMP/raw.py" "$OTHER/m"
+expect_fail EINVAL python3 -IS "$TMP/raw.py" "$OTHER/m"
 expect_ok ls "$OTHER"
 
 begin "nor over the root of it all"

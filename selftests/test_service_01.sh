@@ -19,9 +19,7 @@ ask() {
 }
 
 cd / && chmod 755 "$DIR"
-qtfs-agent </dev/null >"$TMP/agent.log" 2>&1 &
-at_end kill $!
-wait_until 10 grep -q listening "$TMP/agent.log" || bail "$(cat "$TMP/agent.log")"
+agent_start
 on_host "set -- $SRV/data $SRV/run; $START" || bail "no server"
 at_end on_host "runuser -u postgres -- $BIN/pg_ctl -D $SRV/data -s -m immediate stop"
 

@@ -21,9 +21,7 @@ hears() {
 	wait_until 20 grep -q NameAcquired "$TMP/heard" || fail "no monitor: $(cat "$TMP/heard")"
 }
 
-qtfs-agent </dev/null >"$TMP/agent.log" 2>&1 &
-at_end kill $!
-wait_until 10 grep -q listening "$TMP/agent.log" || bail "$(cat "$TMP/agent.log")"
+agent_start
 on_host "set -- $SRV/bus; $START" || bail "no bus"
 at_end on_host "kill \$(cat $SRV/bus.pid)"
 

@@ -4,9 +4,7 @@
 . "$(dirname "$0")/lib.sh"
 need podman curl jq qtfs-agent
 
-qtfs-agent </dev/null >"$TMP/agent.log" 2>&1 &
-at_end kill $!
-wait_until 10 grep -q listening "$TMP/agent.log" || bail "$(cat "$TMP/agent.log")"
+agent_start
 on_host "podman system service --time 0 unix://$SRV/api.sock </dev/null >/dev/null 2>&1 &
 	echo \$! >$SRV/pid; for i in \$(seq 300); do [ ! -S $SRV/api.sock ] || exit 0; sleep 0.1; done; exit 1" ||
 	bail "no podman"

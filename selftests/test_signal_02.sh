@@ -117,7 +117,7 @@ pid=$!
 expect_waiting $pid
 umount -f "$OTHER" 2>/dev/null
 wait_until 2 gone $pid || fail "still waits"
-expect_fail EIO python3 -c 'import os; os.write(7, b"after"); os.fsync(7)'
+expect_fail EIO python3 -IS -c 'import os; os.write(7, b"after"); os.fsync(7)'
 exec 7>&-
 mountpoint -q "$OTHER" && seconds umount "$OTHER"
 

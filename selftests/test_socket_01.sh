@@ -14,17 +14,6 @@ serve() {
 	at_end on_host "kill $(cat "$TMP/pid")"
 }
 
-agent_start() {
-	qtfs-agent --log-level debug </dev/null >"$TMP/agent.log" 2>&1 &
-	agent=$!
-	wait_until 10 grep -q listening "$TMP/agent.log" || bail "$(cat "$TMP/agent.log")"
-}
-
-agent_stop() {
-	kill "-${1:-TERM}" "$agent"
-	wait "$agent" 2>/dev/null
-}
-
 # What the agent keeps: descriptors and threads; one of each for datagrams.
 agent_idle() {
 	[ "$(find "/proc/$agent/task" -mindepth 1 -maxdepth 1 | wc -l)" -le 2 ] &&
@@ -37,8 +26,7 @@ serve stream who who
 
 begin "without an agent nobody listens"
 expect_fail ECONNREFUSED "$US" talk stream "$DIR/stream" hello
-agent_start
-at_end agent_stop
+agent_start --log-level debug
 
 begin "one agent at a time"
 expect_says "another agent" qtfs-agent
@@ -75,7 +63,7 @@ expect_fail EACCES as_user 1000 "$US" talk stream "$DIR/who"
 expect_output "0 0" "$US" talk stream "$DIR/who"
 
 begin "a socket that nobody has any more"
-on_host "python3 -c 'import socket; socket.socket(socket.AF_UNIX).bind(\"$SRV/dead\")'"
+on_host "python3 -IS -c 'import socket; socket.socket(socket.AF_UNIX).bind(\"$SRV/dead\")'"
 expect_fail ECONNREFUSED "$US" talk stream "$DIR/dead"
 expect_fail ENOENT "$US" talk stream "$DIR/none"
 
@@ -207,5 +195,5 @@ agent_stop KILL
 wait_until 5 grep -q ended "$TMP/said" || fail "it goes on"
 wait $holder
 expect_fail ECONNREFUSED "$US" talk stream "$DIR/stream"
-agent_start
+agent_start --log-level debug
 expect_output "hellobye" sh -c "$US talk stream $DIR/stream hello | tr -d '\n'"

@@ -17,6 +17,6 @@ expect_fail EPERM as_user 1000 mknod "$DIR/theirs" c 1 3
 begin "FIFOs and sockets are made, and keep their type"
 expect_ok mkfifo "$DIR/fifo"
 expect_output fifo on_host stat -c %F "$SRV/fifo"
-python3 -c 'import socket, sys; socket.socket(socket.AF_UNIX).bind(sys.argv[1])' \
+python3 -IS -c 'import socket, sys; socket.socket(socket.AF_UNIX).bind(sys.argv[1])' \
 	"$DIR/sock" || fail "bind"
 expect_output socket on_host stat -c %F "$SRV/sock"

@@ -105,12 +105,12 @@ cat >"$DIR/host.py" <<-'END'
 END
 on_host "mountpoint -q /dev/pts || { mkdir -p /dev/pts; mount -t devpts -o ptmxmode=666 devpts /dev/pts; }
 	[ -e /dev/ptmx ] || ln -s pts/ptmx /dev/ptmx"
-on_host "python3 $SRV/host.py $SRV" </dev/null >"$TMP/host" 2>&1 &
+on_host "python3 -IS $SRV/host.py $SRV" </dev/null >"$TMP/host" 2>&1 &
 host=$!
 if wait_until 30 test -s "$DIR/name"; then
 	tty=$OTHER$(cat "$DIR/name")
 	expect_ok stty -F "$tty" rows 24
-	expect_output finished timeout 60 python3 "$TMP/pty.py" "$tty"
+	expect_output finished timeout 60 python3 -IS "$TMP/pty.py" "$tty"
 	expect_exit 0 wait $host
 	expect_output "33 101" cat "$TMP/host"
 else
@@ -119,7 +119,7 @@ fi
 
 begin "what waits for a device ends at a signal"
 on_host "mkfifo $SRV/hold
-	python3 -c \"
+	python3 -IS -c \"
 import os
 master, slave = os.openpty()
 open('$SRV/second.new', 'w').write(os.ttyname(slave))
@@ -159,9 +159,9 @@ cat >"$DIR/keep.py" <<-'END'
 	os.rename(sys.argv[1] + "/third.new", sys.argv[1] + "/third")
 	open(sys.argv[1] + "/hold").read()
 END
-on_host "python3 $SRV/keep.py $SRV" </dev/null >/dev/null 2>&1 &
+on_host "python3 -IS $SRV/keep.py $SRV" </dev/null >/dev/null 2>&1 &
 wait_until 30 test -s "$DIR/third" || fail "no pty"
-expect_output full timeout 60 python3 "$TMP/modes.py" "$OTHER$(cat "$DIR/third")"
+expect_output full timeout 60 python3 -IS "$TMP/modes.py" "$OTHER$(cat "$DIR/third")"
 on_host "echo >$SRV/hold"
 wait
 

@@ -86,7 +86,7 @@ begin "who waits for a change of a control group is woken"
 if [ ! -d "$CGROUP/qtfs-test" ]; then
 	skip "no memory controller"
 else
-	python3 - "$CGROUP/qtfs-test/cgroup.events" <<-'END' >"$TMP/woken" &
+	python3 -IS - "$CGROUP/qtfs-test/cgroup.events" <<-'END' >"$TMP/woken" &
 		import os, select, sys
 		fd = os.open(sys.argv[1], os.O_RDONLY)
 		assert b"populated 1" in os.read(fd, 4096)

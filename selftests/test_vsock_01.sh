@@ -11,7 +11,7 @@ LOG=$TMP/engine.log
 
 # Whether a connection to this machine's own CID gets as far as a refusal.
 loopback() {
-	python3 - <<-'END'
+	python3 -IS - <<-'END'
 		import errno, socket, sys
 		s = socket.socket(socket.AF_VSOCK, socket.SOCK_STREAM)
 		sys.exit(s.connect_ex((1, 1)) != errno.ECONNRESET)

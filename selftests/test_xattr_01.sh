@@ -53,7 +53,7 @@ expect_fail ENOSPC setfattr -n user.large -v "$value" "$F"
 on_host "mkdir $SRV/big && mount -t tmpfs tmpfs $SRV/big && touch $SRV/big/f"
 at_end on_host "umount -l $SRV/big"
 value=$(head -c 65536 /dev/zero | tr '\0' v)
-python3 - "$DIR/big/f" <<-'END' || fail "64 KiB"
+python3 -IS - "$DIR/big/f" <<-'END' || fail "64 KiB"
 	import os, sys
 	value = bytes(65536)
 	os.setxattr(sys.argv[1], "trusted.large", value)
@@ -69,7 +69,7 @@ begin "names that cannot be"
 expect_fail EOPNOTSUPP setfattr -n nonsense.x -v 1 "$F"
 expect_fail EOPNOTSUPP setfattr -n x -v 1 "$F"
 expect_fail ERANGE setfattr -n "user.$(printf 'n%.0s' {1..300})" -v 1 "$F"
-python3 - "$F" <<-'END' || fail "create and replace"
+python3 -IS - "$F" <<-'END' || fail "create and replace"
 	import errno, os, sys
 	def error(*args):
 	    try:

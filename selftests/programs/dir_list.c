@@ -1,66 +1,12 @@
 // SPDX-License-Identifier: GPL-2.0
 /* Listing large directories, in small pieces, from anywhere, while they change. */
 #include <dirent.h>
-#include <sys/syscall.h>
 
-#include "common.h"
+#include "listing.h"
 
 #define ENTRIES 2000
 
-struct dent {
-	unsigned long long ino;
-	long long off;
-	unsigned short reclen;
-	unsigned char type;
-	char name[];
-};
-
-static unsigned char seen[ENTRIES + 1];
-static unsigned int strangers, dots;
-
-static void count(const char *name)
-{
-	unsigned int n;
-	char end;
-
-	if (sscanf(name, "e%u%c", &n, &end) == 1 && n && n <= ENTRIES)
-		seen[n]++;
-	else if (!strcmp(name, ".") || !strcmp(name, ".."))
-		dots++;
-	else
-		strangers++;
-}
-
-/* Lists the current directory by @size bytes; calls @between after each. */
-static int list(size_t size, void (*between)(unsigned int))
-{
-	int fd = open(".", O_RDONLY | O_DIRECTORY);
-	char buf[65536] __attribute__((aligned(8)));
-	unsigned int turn = 0;
-	long n, at;
-
-	memset(seen, 0, sizeof(seen));
-	strangers = dots = 0;
-	while ((n = syscall(SYS_getdents64, fd, buf, size)) > 0) {
-		for (at = 0; at < n; at += ((struct dent *)(buf + at))->reclen)
-			count(((struct dent *)(buf + at))->name);
-		if (between)
-			between(turn++);
-	}
-	close(fd);
-	return n < 0 ? errno : 0;
-}
-
-static unsigned int not_once(unsigned int step)
-{
-	unsigned int n, bad = 0;
-
-	for (n = step; n <= ENTRIES; n += step)
-		bad += seen[n] != 1;
-	return bad;
-}
-
-#define MAKE "cd %s && seq -f e%%.0f 1 2000 | xargs touch"
+#define MAKE "cd %s && seq -f e%%.0f 0 1999 | xargs touch"
 
 TEST_F_TIMEOUT(tree, complete, 200)
 {
@@ -69,8 +15,8 @@ TEST_F_TIMEOUT(tree, complete, 200)
 
 	ASSERT_EQ(0, on_host(NULL, 0, MAKE, self->srv));
 	for (i = 0; i < ARRAY_LEN(sizes); i++) {
-		ASSERT_EQ(0, list(sizes[i], NULL));
-		EXPECT_EQ(0, not_once(1)) TH_LOG("by %zu bytes", sizes[i]);
+		ASSERT_EQ(0, list(ENTRIES, sizes[i], NULL));
+		EXPECT_EQ(0, not_once(ENTRIES, 1)) TH_LOG("by %zu bytes", sizes[i]);
 		EXPECT_EQ(0, strangers);
 		EXPECT_EQ(2, dots);
 	}
@@ -101,26 +47,17 @@ TEST_F(tree, rewound)
 	closedir(dir);
 }
 
-/* Odd ones vanish, others come; the even ones must all be there, once. */
-static void stir(unsigned int turn)
+static void stir_all(unsigned int turn)
 {
-	char name[32];
-	int i;
-
-	for (i = 0; i < 4; i++) {
-		snprintf(name, sizeof(name), "e%u",
-			 (turn * 8 + i * 2 + 1) % ENTRIES);
-		unlink(name);
-	}
-	snprintf(name, sizeof(name), "new%u", turn);
-	close(open(name, O_CREAT | O_WRONLY, 0644));
+	stir(ENTRIES, turn);
 }
 
+/* The even ones must all be there, once. */
 TEST_F_TIMEOUT(tree, while_it_changes, 250)
 {
 	ASSERT_EQ(0, on_host(NULL, 0, MAKE, self->srv));
-	ASSERT_EQ(0, list(1000, stir));
-	EXPECT_EQ(0, not_once(2));
+	ASSERT_EQ(0, list(ENTRIES, 1000, stir_all));
+	EXPECT_EQ(0, not_once(ENTRIES, 2));
 	EXPECT_EQ(2, dots);
 }
 

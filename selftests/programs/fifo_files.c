@@ -403,7 +403,7 @@ TEST_F(tree, writes_are_atomic)
 				_exit(1);
 		_exit(0);
 	}
-	host_runs("python3 -c 'import os\nf = os.open(\"%s/f\", os.O_WRONLY)\n"
+	host_runs("python3 -IS -c 'import os\nf = os.open(\"%s/f\", os.O_WRONLY)\n"
 		  "for i in range(%d): os.write(f, b\"c\" * %d)'",
 		  self->srv, TIMES, LEN);
 	for (i = 0; i < 3 * TIMES; i++) {

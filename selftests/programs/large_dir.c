@@ -4,64 +4,14 @@
  * for and whatever else is done to it. LARGE_ENTRIES=N: so many.
  */
 #include <dirent.h>
-#include <sys/syscall.h>
 
-#include "common.h"
+#include "listing.h"
 
 #define MOST 1000000
 #define STEP 10000		/* between positions to come back to */
 #define HOURS (2 * 3600)
 
-struct dent {
-	unsigned long long ino;
-	long long off;
-	unsigned short reclen;
-	unsigned char type;
-	char name[];
-};
-
 static unsigned int entries;
-static unsigned char seen[MOST];
-static unsigned int strangers;
-
-static void count(const char *name)
-{
-	unsigned int n;
-
-	if (sscanf(name, "e%u", &n) == 1 && n < entries)
-		seen[n]++;
-	else if (strcmp(name, ".") && strcmp(name, ".."))
-		strangers++;
-}
-
-/* Lists the current directory by @size bytes; calls @between after each. */
-static int list(size_t size, void (*between)(unsigned int))
-{
-	int fd = open(".", O_RDONLY | O_DIRECTORY);
-	char buf[32768] __attribute__((aligned(8)));
-	unsigned int turn = 0;
-	long n, at;
-
-	memset(seen, 0, sizeof(seen));
-	strangers = 0;
-	while ((n = syscall(SYS_getdents64, fd, buf, size)) > 0) {
-		for (at = 0; at < n; at += ((struct dent *)(buf + at))->reclen)
-			count(((struct dent *)(buf + at))->name);
-		if (between)
-			between(turn++);
-	}
-	close(fd);
-	return n < 0 ? errno : 0;
-}
-
-static unsigned int not_once(unsigned int step)
-{
-	unsigned int n, bad = 0;
-
-	for (n = 0; n < entries; n += step)
-		bad += seen[n] != 1;
-	return bad;
-}
 
 /* Names of one file, so that it is about names and not about memory. */
 static int make(const char *srv)
@@ -102,8 +52,8 @@ TEST_F_TIMEOUT(large, complete, HOURS)
 	unsigned int i;
 
 	for (i = 0; i < ARRAY_LEN(sizes); i++) {
-		ASSERT_EQ(0, list(sizes[i], NULL));
-		EXPECT_EQ(0, not_once(1)) TH_LOG("by %zu bytes", sizes[i]);
+		ASSERT_EQ(0, list(entries, sizes[i], NULL));
+		EXPECT_EQ(0, not_once(entries, 1)) TH_LOG("by %zu bytes", sizes[i]);
 		EXPECT_EQ(0, strangers);
 	}
 }
@@ -140,24 +90,16 @@ TEST_F_TIMEOUT(large, telldir_seekdir, HOURS)
 	closedir(dir);
 }
 
-/* Odd ones vanish, others come; the even ones must all be there, once. */
-static void stir(unsigned int turn)
+static void stir_all(unsigned int turn)
 {
-	char name[32];
-	int i;
-
-	for (i = 0; i < 4; i++) {
-		snprintf(name, sizeof(name), "e%u", (turn * 8 + i * 2 + 1) % entries);
-		unlink(name);
-	}
-	snprintf(name, sizeof(name), "new%u", turn);
-	close(open(name, O_CREAT | O_WRONLY, 0644));
+	stir(entries, turn);
 }
 
+/* The even ones must all be there, once. */
 TEST_F_TIMEOUT(large, while_it_changes, HOURS)
 {
-	ASSERT_EQ(0, list(32768, stir));
-	EXPECT_EQ(0, not_once(2));
+	ASSERT_EQ(0, list(entries, 32768, stir_all));
+	EXPECT_EQ(0, not_once(entries, 2));
 }
 
 TEST_HARNESS_MAIN

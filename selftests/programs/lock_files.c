@@ -30,7 +30,7 @@ static int host_try(const char *srv, const char *call)
 	char out[256];
 
 	on_host(out, sizeof(out),
-		"python3 -c 'from fcntl import *\nf = open(\"%s/f\", \"r+\")\n"
+		"python3 -IS -c 'from fcntl import *\nf = open(\"%s/f\", \"r+\")\n"
 		"try:\n %s\n print(0)\nexcept OSError as e:\n print(e.errno)'",
 		srv, call);
 	return atoi(out);
@@ -117,7 +117,7 @@ TEST_F(tree, end_with_a_close_that_writes)
 static int host_holds(const char *srv)
 {
 	return on_host(NULL, 0,
-		"python3 -c 'import fcntl, os, time\nf = open(\"%s/f\", \"r+\")\n"
+		"python3 -IS -c 'import fcntl, os, time\nf = open(\"%s/f\", \"r+\")\n"
 		"fcntl.lockf(f, fcntl.LOCK_EX, 50, 100)\n"
 		"fcntl.flock(f, fcntl.LOCK_EX)\nopen(\"%s/ready\", \"w\")\n"
 		"while not os.path.exists(\"%s/go\"): time.sleep(0.05)' "
@@ -566,7 +566,7 @@ static int host_adds(const char *srv, int at)
 	close(fd);
 	if (ret != len)
 		return -1;
-	return on_host(NULL, 0, "(python3 %s/add.py; echo $? >%s/ended) </dev/null >/dev/null 2>&1 &",
+	return on_host(NULL, 0, "(python3 -IS %s/add.py; echo $? >%s/ended) </dev/null >/dev/null 2>&1 &",
 		       srv, srv);
 }
 
