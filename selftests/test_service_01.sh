@@ -19,7 +19,7 @@ ask() {
 }
 
 cd / && chmod 755 "$DIR"
-agent_start
+agent_start --log-level debug
 on_host "set -- $SRV/data $SRV/run; $START" || bail "no server"
 at_end on_host "runuser -u postgres -- $BIN/pg_ctl -D $SRV/data -s -m immediate stop"
 

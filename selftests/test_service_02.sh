@@ -21,7 +21,7 @@ hears() {
 	wait_until 20 grep -q NameAcquired "$TMP/heard" || fail "no monitor: $(cat "$TMP/heard")"
 }
 
-agent_start
+agent_start --log-level debug
 on_host "set -- $SRV/bus; $START" || bail "no bus"
 at_end on_host "kill \$(cat $SRV/bus.pid)"
 

@@ -4,7 +4,7 @@
 . "$(dirname "$0")/lib.sh"
 need podman curl jq qtfs-agent
 
-agent_start
+agent_start --log-level debug
 on_host "podman system service --time 0 unix://$SRV/api.sock </dev/null >/dev/null 2>&1 &
 	echo \$! >$SRV/pid; for i in \$(seq 300); do [ ! -S $SRV/api.sock ] || exit 0; sleep 0.1; done; exit 1" ||
 	bail "no podman"
