@@ -113,12 +113,11 @@ int qtfs_agent_ask(const struct qtfs_agent_event *what, struct file *peer,
 	return call.err;
 }
 
-static void call_free(struct agent_call *call)
+/* One that the agent was never told of. */
+static void call_drop(struct agent_call *call)
 {
-	if (call->peer)
-		fput(call->peer);
-	if (call->dir)
-		fput(call->dir);
+	fput(call->peer);
+	fput(call->dir);
 	kfree(call);
 }
 
@@ -144,7 +143,7 @@ int qtfs_agent_tell(const struct qtfs_agent_event *what, struct file *peer,
 	if (present)
 		wake_up_interruptible(&agent.wq);
 	else
-		call_free(call);
+		call_drop(call);
 	return present ? 0 : -ECONNREFUSED;
 }
 
@@ -152,25 +151,26 @@ int qtfs_agent_tell(const struct qtfs_agent_event *what, struct file *peer,
 static bool agent_take(struct qtfs_agent_event *what, struct file **peer,
 		       struct file **dir)
 {
-	struct agent_call *call, *told = NULL;
-	bool found = false;
+	struct agent_call *call, *done = NULL;
+	bool found;
 
 	spin_lock(&agent.lock);
 	call = list_first_entry_or_null(&agent.asked, struct agent_call, link);
-	if (call) {
-		found = true;
-		list_move_tail(&call->link, &agent.told);
+	found = call;
+	if (found) {
 		*what = call->what;
 		*peer = call->peer;
 		*dir = call->dir;
 		call->peer = call->dir = NULL;
 		if (what->kind == QTFS_AGENT_BOUND) {
 			list_del(&call->link);
-			told = call;
+			done = call;
+		} else {
+			list_move_tail(&call->link, &agent.told);
 		}
 	}
 	spin_unlock(&agent.lock);
-	kfree(told);
+	kfree(done);
 	return found;
 }
 
@@ -294,7 +294,7 @@ static int agent_release(struct inode *inode, struct file *file)
 		call_end(call, -ECONNREFUSED);
 	spin_unlock(&agent.lock);
 	list_for_each_entry_safe(call, next, &bound, link)
-		call_free(call);
+		call_drop(call);
 	return 0;
 }
 

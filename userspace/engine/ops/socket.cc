@@ -98,6 +98,14 @@ Result<UniqueFd> bind_socket(int dir, const std::string& name, uint32_t kind, mo
 
 namespace {
 
+// A connection, or a socket that is bound.
+Result<Ref<Open>> open_socket(const Call& call, uint64_t wire_open) {
+  auto open = call.open(wire_open);
+  if (open && !(*open)->socket)
+    return Status::error(ENOTSOCK);
+  return open;
+}
+
 std::vector<gid_t> peer_groups(int fd) {
   std::vector<gid_t> groups(NGROUPS_MAX);
   auto len = static_cast<socklen_t>(groups.size() * sizeof(gid_t));
@@ -126,11 +134,9 @@ Status op_accept(Call& call) {
   const auto body = call.take<qtfs_wire_accept>();
   if (!body || body->reserved || !call.body.done())
     return Status::malformed();
-  const auto bound = call.open(body->open);
+  const auto bound = open_socket(call, body->open);
   if (!bound)
     return bound.status();
-  if (!(*bound)->socket)
-    return Status::error(ENOTSOCK);
   if (Status status = call.act(); !status)
     return status;
   Opened made;
@@ -169,11 +175,9 @@ Status op_shutdown(Call& call) {
   const auto body = call.take<qtfs_wire_shutdown>();
   if (!body || body->reserved || !call.body.done())
     return Status::malformed();
-  const auto open = call.open(body->open);
+  const auto open = open_socket(call, body->open);
   if (!open)
     return open.status();
-  if (!(*open)->socket)
-    return Status::error(ENOTSOCK);
   switch (le32toh(body->how)) {
     case QTFS_SHUT_READ:
       return check(shutdown((*open)->fd.get(), SHUT_RD));
