@@ -74,6 +74,19 @@ std::optional<uint64_t> table_number(int fdinfo, int fd) {
   return std::strtoull(text->c_str() + at + key.size(), nullptr, 10);
 }
 
+// A copy of what @machines is, if it is what its place shows; errno is 0 if not: others are mounted
+// over it, and nobody sees it, or it has gone meanwhile. From within the machine's table, of which
+// nothing is held any more afterwards: umount(8) would find it in use.
+UniqueFd copy_of(const MountInfo& machines, int machine_root, int fdinfo) {
+  const UniqueFd root = open_point(machine_root, machines.point);
+  const auto number = root ? table_number(fdinfo, root.get()) : std::nullopt;
+  errno = 0;
+  if (number != machines.id)
+    return {};
+  return UniqueFd(static_cast<int>(syscall(SYS_open_tree, root.get(), "",
+                                           OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | AT_EMPTY_PATH)));
+}
+
 // An empty directory in the place of what must not be entered.
 UniqueFd empty_mount() {
   UniqueFd fs(static_cast<int>(syscall(SYS_fsopen, "tmpfs", FSOPEN_CLOEXEC)));
@@ -313,17 +326,14 @@ Status MountTree::mount(const MountInfo& machines) {
   if (machines.type == "qtfs") {
     made = empty_mount();
   } else {
-    const UniqueFd root = open_point(machine_root_.get(), machines.point);
-    // Others are mounted over it: nobody sees it. Or it has gone meanwhile.
-    if (!root || table_number(own_fdinfo_.get(), root.get()) != machines.id)
-      return {};
     if (Status status = leave_for_machine(); !status)
       return status;
-    made.reset(static_cast<int>(syscall(SYS_open_tree, root.get(), "",
-                                        OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | AT_EMPTY_PATH)));
+    made = copy_of(machines, machine_root_.get(), own_fdinfo_.get());
     const int err = errno;
     if (Status status = come_back(); !status)
       return status;
+    if (!made && !err)
+      return {};
     errno = err;
   }
   mount_attr alone{};
