@@ -8,6 +8,8 @@
 // After sys/socket.h, which it needs.
 #include <linux/vm_sockets.h>
 
+#include <thread>
+
 namespace qtfs {
 
 Status Client::connect(const std::string& host, uint16_t port) {
@@ -75,6 +77,8 @@ Status Client::send_raw(Bytes bytes) {
 
 Result<uint64_t> Client::send(uint16_t op, Bytes body, Bytes payload, uint16_t flags) {
   const uint64_t tag = (flags & QTFS_FRAME_NOREPLY) ? 0 : next_tag_++;
+  if (pause.count() > 0)
+    std::this_thread::sleep_for(pause);
   if (Status status = send_raw(frame(op, tag, body, payload, flags)); !status)
     return status;
   return tag;

@@ -4,6 +4,7 @@
 #pragma once
 
 #include <array>
+#include <chrono>
 #include <cstdint>
 #include <deque>
 #include <map>
@@ -137,6 +138,8 @@ class Client {
   // That hello_body() offers.
   uint64_t features =
       QTFS_FEATURE_LOCKS | QTFS_FEATURE_PARK | QTFS_FEATURE_POLL | QTFS_FEATURE_SOCKETS;
+  // Before each request. An engine that has gone to sleep does the same work for each.
+  std::chrono::microseconds pause{0};
 
   // --- operations; a failure is the answer's error
 
