@@ -83,8 +83,8 @@ UniqueFd copy_of(const MountInfo& machines, int machine_root, int fdinfo) {
   errno = 0;
   if (number != machines.id)
     return {};
-  return UniqueFd(static_cast<int>(syscall(SYS_open_tree, root.get(), "",
-                                           OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | AT_EMPTY_PATH)));
+  return UniqueFd(static_cast<int>(
+      syscall(SYS_open_tree, root.get(), "", OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | AT_EMPTY_PATH)));
 }
 
 // An empty directory in the place of what must not be entered.
