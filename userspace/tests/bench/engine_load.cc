@@ -18,7 +18,7 @@ namespace {
 constexpr uint32_t page = 4096;
 // Whether the engine finds the next request at once must not depend on who is faster: it never
 // does.
-constexpr std::chrono::milliseconds pause(1);
+constexpr std::chrono::microseconds pause(300);
 
 struct Work {
   FileClient at;
