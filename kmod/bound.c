@@ -7,20 +7,18 @@
  * agent closes it when the program's socket is closed, which poll(2) tells; then
  * nobody arrives any more.
  */
-#include <linux/compat.h>
 #include <linux/cred.h>
 #include <linux/dcache.h>
 #include <linux/file.h>
 #include <linux/fs.h>
 #include <linux/mount.h>
 #include <linux/net.h>
-#include <linux/sched/task_stack.h>
 #include <linux/slab.h>
 #include <linux/uaccess.h>
 #include <net/af_unix.h>
 #include <net/sock.h>
 
-#include <asm/syscall.h>
+#include <asm/unistd.h>
 
 #include "agent.h"
 #include "bound.h"
@@ -31,6 +29,7 @@
 #include "log.h"
 #include "poll.h"
 #include "req.h"
+#include "rights.h"
 #include "socket.h"
 
 /* Of one server. Each takes a thread of the agent's and an open of the engine's. */
@@ -134,8 +133,7 @@ static long bound_accept(struct file *file,
 	if (err < 0)
 		goto out;
 	/* What is sent there is sent by who has the socket. */
-	put_cred(qtfs_open_of(peer)->cred);
-	qtfs_open_of(peer)->cred = get_cred(open->cred);
+	qtfs_open_act_as(qtfs_open_of(peer), open->cred);
 	what.uid = le32_to_cpu(rep.uid);
 	what.gid = le32_to_cpu(rep.gid);
 	what.fd = get_unused_fd_flags(O_CLOEXEC);
@@ -155,8 +153,8 @@ out:
 
 static long bound_ioctl(struct file *file, unsigned int cmd, unsigned long arg)
 {
-	if (cmd != QTFS_AGENT_ACCEPT)
-		return -ENOTTY;
+	if (cmd != QTFS_AGENT_ACCEPT)	/* datagrams bring some */
+		return qtfs_rights_ioctl(file, cmd, arg);
 	return bound_accept(file, (struct qtfs_agent_accepted __user *)arg);
 }
 
@@ -272,16 +270,13 @@ static void bound_start(struct dentry *dentry, struct sock *sk,
  */
 static struct sock *bind_caller(void)
 {
-	struct pt_regs *regs = task_pt_regs(current);
 	struct socket *socket;
 	struct sock *sk = NULL;
 	unsigned long args[6];
 	int err;
 
-	if ((current->flags & (PF_KTHREAD | PF_IO_WORKER)) ||
-	    in_compat_syscall() || syscall_get_nr(current, regs) != __NR_bind)
+	if (qtfs_syscall(args) != __NR_bind)
 		return NULL;
-	syscall_get_arguments(current, regs, args);
 	socket = sockfd_lookup(args[0], &err);
 	if (!socket)
 		return NULL;
@@ -293,18 +288,6 @@ static struct sock *bind_caller(void)
 	}
 	sockfd_put(socket);
 	return sk;
-}
-
-static u32 bind_kind(const struct sock *sk)
-{
-	switch (sk->sk_type) {
-	case SOCK_STREAM:
-		return QTFS_SOCKET_STREAM;
-	case SOCK_SEQPACKET:
-		return QTFS_SOCKET_SEQPACKET;
-	default:
-		return QTFS_SOCKET_DGRAM;
-	}
 }
 
 static int bind_call(struct inode *dir, struct dentry *dentry, umode_t mode,
@@ -350,7 +333,7 @@ int qtfs_bind(struct inode *dir, struct dentry *dentry, umode_t mode)
 		return -EOPNOTSUPP;
 	}
 	clock = qtfs_clock(dir->i_sb);
-	err = bind_call(dir, dentry, mode, bind_kind(sk), &rep);
+	err = bind_call(dir, dentry, mode, qtfs_socket_kind(sk->sk_type), &rep);
 	if (err) {
 		qtfs_name_unsure(dir, dentry, err);
 		goto out;

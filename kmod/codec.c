@@ -164,34 +164,49 @@ void qtfs_setattr_encode(const struct iattr *iattr,
 	wire->valid = cpu_to_le32(valid);
 }
 
+static const struct {
+	unsigned int here;
+	u32 wire;
+} open_flags[] = {
+	{ O_APPEND,	QTFS_OPEN_APPEND },
+	{ O_TRUNC,	QTFS_OPEN_TRUNC },
+	{ O_CREAT,	QTFS_OPEN_CREATE },
+	{ O_EXCL,	QTFS_OPEN_EXCL },
+	{ O_DSYNC,	QTFS_OPEN_DSYNC },
+	{ __O_SYNC,	QTFS_OPEN_SYNC },
+	{ O_NONBLOCK,	QTFS_OPEN_NONBLOCK },
+	{ O_DIRECTORY,	QTFS_OPEN_DIRECTORY },
+	{ O_NOATIME,	QTFS_OPEN_NOATIME },
+	{ __FMODE_EXEC,	QTFS_OPEN_EXEC },
+};
+
 u32 qtfs_open_flags_encode(unsigned int flags)
 {
-	static const struct {
-		unsigned int here;
-		u32 wire;
-	} map[] = {
-		{ O_APPEND,	QTFS_OPEN_APPEND },
-		{ O_TRUNC,	QTFS_OPEN_TRUNC },
-		{ O_CREAT,	QTFS_OPEN_CREATE },
-		{ O_EXCL,	QTFS_OPEN_EXCL },
-		{ O_DSYNC,	QTFS_OPEN_DSYNC },
-		{ __O_SYNC,	QTFS_OPEN_SYNC },
-		{ O_NONBLOCK,	QTFS_OPEN_NONBLOCK },
-		{ O_DIRECTORY,	QTFS_OPEN_DIRECTORY },
-		{ O_NOATIME,	QTFS_OPEN_NOATIME },
-		{ __FMODE_EXEC,	QTFS_OPEN_EXEC },
-	};
 	u32 wire = 0;
 	size_t i;
 
-	for (i = 0; i < ARRAY_SIZE(map); i++)
-		if (flags & map[i].here)
-			wire |= map[i].wire;
+	for (i = 0; i < ARRAY_SIZE(open_flags); i++)
+		if (flags & open_flags[i].here)
+			wire |= open_flags[i].wire;
 	if ((flags & O_ACCMODE) != O_WRONLY)
 		wire |= QTFS_OPEN_READ;
 	if ((flags & O_ACCMODE) != O_RDONLY)
 		wire |= QTFS_OPEN_WRITE;
 	return wire;
+}
+
+unsigned int qtfs_open_flags_opened(u32 wire)
+{
+	const u32 lasting = QTFS_OPEN_APPEND | QTFS_OPEN_DSYNC | QTFS_OPEN_SYNC;
+	unsigned int flags = O_LARGEFILE;
+	size_t i;
+
+	for (i = 0; i < ARRAY_SIZE(open_flags); i++)
+		if (wire & lasting & open_flags[i].wire)
+			flags |= open_flags[i].here;
+	if (!(wire & QTFS_OPEN_WRITE))
+		return flags | O_RDONLY;
+	return flags | (wire & QTFS_OPEN_READ ? O_RDWR : O_WRONLY);
 }
 
 u32 qtfs_may_encode(int mask)

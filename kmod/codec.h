@@ -65,6 +65,9 @@ unsigned char qtfs_type_to_dt(u8 type);
 /* The wire's open flags for a file's f_flags. */
 u32 qtfs_open_flags_encode(unsigned int flags);
 
+/* What a file is opened with that the server has opened with @wire already. */
+unsigned int qtfs_open_flags_opened(u32 wire);
+
 /* MAY_READ, MAY_WRITE, MAY_EXEC in the wire's words. */
 u32 qtfs_may_encode(int mask);
 

@@ -48,9 +48,14 @@ ssize_t qtfs_read_once(struct qtfs_open *open, loff_t pos, size_t count,
 	ssize_t n;
 	int err;
 
+	if (open->socket && qtfs_session_has(open->session, QTFS_FEATURE_RIGHTS))
+		body.flags |= cpu_to_le32(QTFS_READ_RIGHTS);
 	err = qtfs_call(open->session, &args);
 	if (!err && le32_to_cpu(out.rep.count) != args.data_len)
 		err = -EPROTO;
+	if (!err && open->socket &&
+	    (le32_to_cpu(out.rep.flags) & QTFS_READ_TAKE))
+		WRITE_ONCE(open->takes, true);
 	if (!err && open->poll && args.out_len >= sizeof(out))
 		qtfs_poll_level(open, &out.level, args.data_len < count);
 	n = err;

@@ -215,8 +215,38 @@ static struct dentry *qtfs_fh_to_parent(struct super_block *sb,
 
 static struct dentry *qtfs_get_parent(struct dentry *child)
 {
-	return node_dentry(child->d_sb, QTFS_OP_PARENT,
-			   qtfs_i(d_inode(child))->node);
+	struct dentry *parent = node_dentry(child->d_sb, QTFS_OP_PARENT,
+					    qtfs_i(d_inode(child))->node);
+
+	/*
+	 * The name is looked up next. That there is none, or that it is
+	 * another's, may still be believed from before.
+	 */
+	if (!IS_ERR(parent))
+		shrink_dcache_parent(parent);
+	return parent;
+}
+
+static int accept_any(void *context, struct dentry *dentry)
+{
+	return 1;
+}
+
+struct dentry *qtfs_export_dentry(struct vfsmount *mnt, struct inode *inode)
+{
+	struct handle handle = {
+		.session = handle_session(inode->i_sb),
+		.node	 = cpu_to_le64(qtfs_i(inode)->node),
+	};
+	struct dentry *alias = d_obtain_alias(inode), *found;
+
+	if (IS_ERR(alias) || !d_is_dir(alias) ||
+	    !(alias->d_flags & DCACHE_DISCONNECTED))
+		return alias;
+	found = exportfs_decode_fh(mnt, (struct fid *)&handle, handle_words[0],
+				   HANDLE_NODE, accept_any, NULL);
+	dput(alias);
+	return found;
 }
 
 const struct export_operations qtfs_export_operations = {

@@ -6,10 +6,12 @@
 #include <linux/atomic.h>
 #include <linux/xarray.h>
 
+struct dentry;
 struct export_operations;
 struct inode;
 struct qtfs_entry;
 struct super_block;
+struct vfsmount;
 
 /**
  * struct qtfs_handles - nodes that the engine keeps because handles name them
@@ -38,6 +40,12 @@ bool qtfs_handle_kept(struct inode *inode);
  */
 int qtfs_node_call(struct super_block *sb, u16 op, u64 node,
 		   struct qtfs_entry *entry);
+
+/*
+ * A dentry of @inode, whose reference is used up, that the tree leads to if it is
+ * a directory's; also on failure. May ask the engine.
+ */
+struct dentry *qtfs_export_dentry(struct vfsmount *mnt, struct inode *inode);
 
 extern const struct export_operations qtfs_export_operations;
 

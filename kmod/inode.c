@@ -160,15 +160,19 @@ bool qtfs_inode_place_depth(struct super_block *sb, u64 node,
 }
 
 /*
- * Where a mount of the server begins, two superblocks may have the node: the
- * one that goes leaves it to the other.
+ * Where a mount of the server begins, two superblocks may have the node; and of
+ * files that programs of the server have passed: see rights.c. The one that goes
+ * leaves it to the other.
  */
 static bool inode_is_shared(struct inode *inode)
 {
 	const struct qtfs_inode *qi = qtfs_i(inode);
 
-	return (qi->flags & QTFS_ATTR_MOUNT_ROOT) &&
-	       qtfs_inode_keeps(qtfs_session(inode->i_sb), qi->node, qi->stamp);
+	struct qtfs_session *session = qtfs_session(inode->i_sb);
+
+	return ((qi->flags & QTFS_ATTR_MOUNT_ROOT) ||
+		READ_ONCE(session->mixed)) &&
+	       qtfs_inode_keeps(session, qi->node, qi->stamp);
 }
 
 void qtfs_evict_inode(struct inode *inode)

@@ -167,6 +167,10 @@ static int lock_give_back(struct file *file, struct file_lock *fl)
 	if (!qtfs_dying() && !(current->flags & PF_KTHREAD) &&
 	    qtfs_session_alive(qtfs_open_of(file)->session))
 		flushed = flush_for_others(file_inode(file));
+	/* A program of the server that has the open, too, has its locks. */
+	if ((flags & FL_CLOSE) && lock_kind(file, fl) &&
+	    READ_ONCE(qtfs_open_of(file)->shared))
+		return flushed;
 	return unlock_call(file, fl) ?: flushed;
 }
 

@@ -21,6 +21,7 @@
 #include "inode.h"
 #include "poll.h"
 #include "req.h"
+#include "rights.h"
 
 static void open_free(struct qtfs_release *release)
 {
@@ -325,10 +326,15 @@ static int open_call(struct inode *inode, struct file *file)
 
 int qtfs_open(struct inode *inode, struct file *file)
 {
+	const struct qtfs_wire_opened *opened;
 	int err = 0;
+	u64 clock;
 
-	if (!file->private_data)	/* else it was opened with its lookup */
-		err = open_call(inode, file);
+	if (!file->private_data) {	/* else it was opened with its lookup */
+		opened = qtfs_rights_opened(inode, &clock);
+		err = opened ? qtfs_open_attach(inode, file, opened, clock) :
+			       open_call(inode, file);
+	}
 	if (err)
 		return err;
 	if (qtfs_open_of(file)->poll)
@@ -372,7 +378,8 @@ static void open_release_sync(struct inode *inode, struct qtfs_open *open)
 
 /*
  * Who has the other end of a FIFO, terminal or socket finds this one closed as
- * soon as close(2) returns. Who exits does not wait for that: not even SIGKILL
+ * soon as close(2) returns; and its locks are gone with a file that programs of
+ * the server had as well. Who exits does not wait for that: not even SIGKILL
  * would end it.
  */
 static void open_release_pipe(struct inode *inode, struct qtfs_open *open)
@@ -411,7 +418,7 @@ int qtfs_release(struct inode *inode, struct file *file)
 	    !qtfs_session_stalled(open->session) && open_wait_unused(open))
 		open_release_sync(inode, open);
 	if (S_ISFIFO(inode->i_mode) || S_ISSOCK(inode->i_mode) ||
-	    qtfs_is_device(inode))
+	    qtfs_is_device(inode) || READ_ONCE(open->shared))
 		open_release_pipe(inode, open);
 	qtfs_open_put(open);
 	return 0;

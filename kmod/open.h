@@ -3,6 +3,7 @@
 #ifndef QTFS_OPEN_H
 #define QTFS_OPEN_H
 
+#include <linux/cred.h>
 #include <linux/fs.h>
 #include <linux/refcount.h>
 
@@ -22,6 +23,8 @@ struct qtfs_session;
  * @mode: FMODE_READ, FMODE_WRITE
  * @flags: QTFS_OPENED_*
  * @socket: QTFS_SOCKET_*, of a connection or of a bound socket
+ * @shared: programs of the server have it as well, or had it
+ * @takes: descriptors came with what was read, and may not all be taken yet
  * @bound: the socket of a program of this machine that it is for, or NULL; see
  *	bound.c
  * @poll: whether it is ready, where that can be asked; see poll.h. Or NULL
@@ -45,6 +48,8 @@ struct qtfs_open {
 	fmode_t mode;
 	u32 flags;
 	u32 socket;
+	bool shared;
+	bool takes;
 	struct qtfs_bound *bound;
 	struct qtfs_poll *poll;
 	struct list_head inode_link;
@@ -64,6 +69,16 @@ struct qtfs_open {
 static inline struct qtfs_open *qtfs_open_of(const struct file *file)
 {
 	return file->private_data;
+}
+
+/* Reads and writes act as @cred from now on; nobody may be using it yet. */
+static inline void qtfs_open_act_as(struct qtfs_open *open,
+				    const struct cred *cred)
+{
+	const struct cred *before = open->cred;
+
+	open->cred = get_cred(cred);
+	put_cred(before);
 }
 
 /*

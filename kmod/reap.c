@@ -138,6 +138,7 @@ static void reap_result(struct qtfs_session *session, u16 op, const void *body,
 {
 	const struct qtfs_wire_created *created = body;
 	const struct qtfs_wire_opened *opened = body;
+	const struct qtfs_wire_taken *taken = body;
 
 	switch (op) {
 	case QTFS_OP_LOOKUP:
@@ -160,9 +161,14 @@ static void reap_result(struct qtfs_session *session, u16 op, const void *body,
 					 le64_to_cpu(created->opened.open));
 		}
 		break;
+	case QTFS_OP_TAKE:
+		if (len >= sizeof(*taken))
+			qtfs_forget_entry(session, &taken->entry);
+		fallthrough;
 	case QTFS_OP_OPEN:
 	case QTFS_OP_ACCEPT:	/* begins with it */
-		if (len >= sizeof(*opened))
+	case QTFS_OP_GIVE:	/* perhaps none */
+		if (len >= sizeof(*opened) && opened->open)
 			qtfs_release_now(session, le64_to_cpu(opened->open));
 		break;
 	}

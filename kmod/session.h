@@ -58,7 +58,7 @@ struct qtfs_session_params {
 /* What we know how to use. */
 #define QTFS_SESSION_FEATURES (QTFS_FEATURE_LOCKS | QTFS_FEATURE_PARK | \
 			       QTFS_FEATURE_POLL | QTFS_FEATURE_SOCKETS | \
-			       QTFS_FEATURE_MOUNTS)
+			       QTFS_FEATURE_MOUNTS | QTFS_FEATURE_RIGHTS)
 
 /* What eviction leaves behind for FORGET; allocated with its inode. */
 struct qtfs_forget {
@@ -76,6 +76,7 @@ struct qtfs_forget {
  * @dev: st_dev of the mounted superblock, once it exists
  * @supers_lock: protects @supers; taken when receiving
  * @supers: struct qtfs_fs: the mounted superblock, and submounts
+ * @mixed: one of them has, or had, inodes of another's mount
  * @devs: device numbers of the server's filesystems
  * @submounts: of struct vfsmount, which the VFS takes off under its own lock
  * @handles: nodes that file handles name
@@ -113,6 +114,7 @@ struct qtfs_session {
 	dev_t dev;
 	spinlock_t supers_lock;
 	struct list_head supers;
+	bool mixed;
 	struct qtfs_devs devs;
 	struct list_head submounts;
 	struct qtfs_handles handles;

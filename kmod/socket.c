@@ -33,6 +33,7 @@
 #include "lock.h"
 #include "poll.h"
 #include "req.h"
+#include "rights.h"
 #include "socket.h"
 
 /* The connection's file */
@@ -52,7 +53,7 @@ static long connection_ioctl(struct file *file, unsigned int cmd,
 	};
 
 	if (cmd != QTFS_AGENT_SHUTDOWN)
-		return -ENOTTY;
+		return qtfs_rights_ioctl(file, cmd, arg);
 	if (arg > SHUT_RDWR)
 		return -EINVAL;
 	if (arg != SHUT_WR)
@@ -100,18 +101,30 @@ struct file *qtfs_connection_file(struct inode *inode, struct vfsmount *mnt)
 	return file;
 }
 
+/* By QTFS_SOCKET_*. */
+static const int socket_types[] = {
+	[QTFS_SOCKET_STREAM]	= SOCK_STREAM,
+	[QTFS_SOCKET_DGRAM]	= SOCK_DGRAM,
+	[QTFS_SOCKET_SEQPACKET] = SOCK_SEQPACKET,
+};
+
+u32 qtfs_socket_kind(int type)
+{
+	u32 kind;
+
+	for (kind = QTFS_SOCKET_STREAM; kind < ARRAY_SIZE(socket_types); kind++)
+		if (socket_types[kind] == type)
+			return kind;
+	return 0;
+}
+
 int qtfs_socket_attach(struct inode *inode, struct file *file,
 		       const struct qtfs_wire_opened *rep, u64 clock)
 {
-	static const int types[] = {
-		[QTFS_SOCKET_STREAM]	= SOCK_STREAM,
-		[QTFS_SOCKET_DGRAM]	= SOCK_DGRAM,
-		[QTFS_SOCKET_SEQPACKET] = SOCK_SEQPACKET,
-	};
 	u32 kind = le32_to_cpu(rep->socket);
 	int err;
 
-	if (!kind || kind >= ARRAY_SIZE(types)) {
+	if (!kind || kind >= ARRAY_SIZE(socket_types)) {
 		qtfs_release_now(qtfs_session(inode->i_sb),
 				 le64_to_cpu(rep->open));
 		return -EPROTO;
@@ -122,7 +135,7 @@ int qtfs_socket_attach(struct inode *inode, struct file *file,
 	qtfs_open_of(file)->socket = kind;
 	stream_open(inode, file);
 	/* It is always known what it is ready for. */
-	return qtfs_open_of(file)->poll ? types[kind] : -EPROTO;
+	return qtfs_open_of(file)->poll ? socket_types[kind] : -EPROTO;
 }
 
 /* Connects as the caller. Return: SOCK_*, or an error. */
@@ -252,6 +265,17 @@ static int alias_path(struct inode *socket, struct path *path)
 
 /* Who connects */
 
+int qtfs_syscall(unsigned long args[6])
+{
+	struct pt_regs *regs = task_pt_regs(current);
+
+	if ((current->flags & (PF_KTHREAD | PF_IO_WORKER)) ||
+	    in_compat_syscall())
+		return -1;
+	syscall_get_arguments(current, regs, args);
+	return syscall_get_nr(current, regs);
+}
+
 /*
  * MAY_WRITE alone is connect(2) and sendto(2); and utimes(2) and setxattr(2) of
  * somebody who is not the owner, which hold the inode's lock.
@@ -301,14 +325,10 @@ static void connector_path(struct connector *to, unsigned long at, size_t len)
 
 static void connector_look(struct connector *to)
 {
-	struct pt_regs *regs = task_pt_regs(current);
 	unsigned long args[6];
 
 	memset(to, 0, sizeof(*to));
-	if ((current->flags & PF_IO_WORKER) || in_compat_syscall())
-		return;
-	syscall_get_arguments(current, regs, args);
-	switch (syscall_get_nr(current, regs)) {
+	switch (qtfs_syscall(args)) {
 	case __NR_connect:
 		connector_socket(to, args[0]);
 		connector_path(to, args[1], args[2]);

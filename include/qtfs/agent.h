@@ -14,16 +14,8 @@
 #ifndef QTFS_AGENT_H
 #define QTFS_AGENT_H
 
-#ifdef __KERNEL__
-#include <linux/types.h>
 #include <linux/ioctl.h>
-#else
-#include <cstdint>
-#include <sys/ioctl.h>
-using __u32 = uint32_t;
-using __u64 = uint64_t;
-using __s32 = int32_t;
-#endif
+#include <linux/types.h>
 
 #define QTFS_AGENT_DEVICE "qtfs-agent"
 
@@ -100,5 +92,31 @@ struct qtfs_agent_accepted {
 
 /* Where programs arrive: who has waited longest; EAGAIN if nobody does. */
 #define QTFS_AGENT_ACCEPT _IOR('q', 2, struct qtfs_agent_accepted)
+
+/**
+ * struct qtfs_agent_right - a descriptor that goes along with what is written to
+ * a connection, or that came along with what was read
+ * @fd: the file that is given; returned by GIVE of others: the other end of what
+ *	the program gets; by TAKE: the file, the pipe's or the socket's connection
+ * @kind: QTFS_RIGHT_*, of qtfs/wire.h
+ * @type: SOCK_*, of QTFS_RIGHT_SOCKET
+ * @at: returned by TAKE: it came with this byte of what was read
+ */
+struct qtfs_agent_right {
+	__s32 fd;
+	__u32 kind;
+	__s32 type;
+	__u32 at;
+};
+
+/*
+ * On a connection: give one for the next write(2). EOPNOTSUPP where a
+ * QTFS_RIGHT_FILE is none of this server's, or it cannot pass descriptors at all.
+ * QTFS_RIGHT_NONE takes back all that was given since the last write(2).
+ */
+#define QTFS_AGENT_GIVE _IOWR('q', 3, struct qtfs_agent_right)
+
+/* On a connection: the next that came with what was read last; EAGAIN: no more. */
+#define QTFS_AGENT_TAKE _IOR('q', 4, struct qtfs_agent_right)
 
 #endif /* QTFS_AGENT_H */

@@ -78,6 +78,8 @@
 	X(84, SHUTDOWN,	    shutdown,	 sizeof(struct qtfs_wire_shutdown),  QTFS_NOTHING) \
 	X(85, BIND,	    bind,	 sizeof(struct qtfs_wire_bind),	     sizeof(struct qtfs_wire_created)) \
 	X(86, ACCEPT,	    accept,	 sizeof(struct qtfs_wire_accept),    sizeof(struct qtfs_wire_accepted)) \
+	X(87, GIVE,	    give,	 sizeof(struct qtfs_wire_give),	     sizeof(struct qtfs_wire_opened)) \
+	X(88, TAKE,	    take,	 sizeof(struct qtfs_wire_take),	     sizeof(struct qtfs_wire_taken)) \
 	X(96, MOUNT,	    mount,	 sizeof(struct qtfs_wire_mount),     sizeof(struct qtfs_wire_mount_rep)) \
 	X(97, UMOUNT,	    umount,	 sizeof(struct qtfs_wire_mount),     sizeof(struct qtfs_wire_mount_rep)) \
 	X(100, RECLAIM,	    reclaim,	 sizeof(struct qtfs_wire_reclaim),   sizeof(struct qtfs_wire_entry))

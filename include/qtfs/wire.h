@@ -126,6 +126,7 @@ QTFS_WIRE_ASSERT(struct qtfs_wire_rep, 48);
 #define QTFS_FEATURE_MOUNTS	(1ull << 6)	/* PUSH_MOUNTS */
 #define QTFS_FEATURE_LOCKS	(1ull << 7)
 #define QTFS_FEATURE_PARK	(1ull << 8)
+#define QTFS_FEATURE_RIGHTS	(1ull << 9)	/* GIVE, TAKE, QTFS_READ_RIGHTS */
 
 /* Authentication methods, as bits of what is offered. */
 #define QTFS_AUTH_NONE		0x1u
@@ -697,6 +698,7 @@ QTFS_WIRE_ASSERT(struct qtfs_wire_symlink, 16);
 #define QTFS_OPENED_APPEND	0x0010u	/* the inode takes only what is appended */
 #define QTFS_OPENED_BACKING	0x0020u	/* a backing file is offered */
 #define QTFS_OPENED_CREATED	0x0040u	/* CREATE made the file */
+#define QTFS_OPENED_SHARED	0x0080u	/* programs of the server have it, too, and its locks */
 
 /* qtfs_wire_opened.socket: what a connection carries; 0 if it is none. */
 #define QTFS_SOCKET_STREAM	1u
@@ -761,14 +763,18 @@ QTFS_WIRE_ASSERT(struct qtfs_wire_read, 24);
 #define QTFS_READ_NOWAIT	0x1u
 #define QTFS_READ_CACHED	0x2u	/* for a page cache: EOPNOTSUPP unless a regular file that
 					 * is not synthetic (reading others has side effects) */
+#define QTFS_READ_RIGHTS	0x4u	/* of a connection: descriptors may come with it, for TAKE;
+					 * else a message that brings some is lost: EOPNOTSUPP */
 
 struct qtfs_wire_read_rep {
 	__le32 count;			/* bytes of payload */
-	__le32 flags;			/* QTFS_READ_EOF */
+	__le32 flags;			/* QTFS_READ_EOF, QTFS_READ_TAKE */
 	__le64 offset;			/* of the stream or file after the read */
 };
 QTFS_WIRE_ASSERT(struct qtfs_wire_read_rep, 16);
 #define QTFS_READ_EOF		0x1u
+#define QTFS_READ_TAKE		0x2u	/* descriptors came with it; until they are taken there is
+					 * no other READ: EBUSY */
 
 /*
  * What an open is ready for. Follows in the bodies of the replies to READ and WRITE, once POLL has
@@ -1110,6 +1116,52 @@ struct qtfs_wire_accepted {
 	__le32 gid;
 };
 QTFS_WIRE_ASSERT(struct qtfs_wire_accepted, 168);
+
+/* What a descriptor is that goes along with what a connection carries (SCM_RIGHTS). */
+#define QTFS_RIGHT_NONE		0u	/* GIVE: what was given is not to go, after all */
+#define QTFS_RIGHT_FILE		1u	/* an open file or directory of the tree */
+#define QTFS_RIGHT_PIPE_READ	2u	/* a pipe to read from */
+#define QTFS_RIGHT_PIPE_WRITE	3u
+#define QTFS_RIGHT_SOCKET	4u	/* what it carries, in both directions */
+
+/* Most of one message, as SCM_MAX_FD. */
+#define QTFS_RIGHTS_MAX		253u
+
+/*
+ * GIVE: with the next WRITE to the connection a descriptor goes along. Of a FILE
+ * it is @right's own, so that locks are common to both ends, but for directories
+ * and what only appends, as SHARED in the reply tells; its offset is @offset then,
+ * if it goes for the first time. Of the others the server makes a new one: the
+ * other end of it is what the reply opens.
+ */
+struct qtfs_wire_give {
+	__le64 open;			/* the connection */
+	__le64 right;			/* an open, of a FILE; else 0 */
+	__le64 offset;			/* of a FILE */
+	__le32 kind;			/* QTFS_RIGHT_* */
+	__le32 socket;			/* QTFS_SOCKET_*, of a SOCKET; else 0 */
+};
+QTFS_WIRE_ASSERT(struct qtfs_wire_give, 32);
+
+/* TAKE: the first of the descriptors that came; EAGAIN where there are no more. */
+struct qtfs_wire_take {
+	__le64 open;
+	__le64 reserved;
+};
+QTFS_WIRE_ASSERT(struct qtfs_wire_take, 16);
+
+/* Of what is not a FILE, @entry.node is 0, and READ and WRITE lead to the descriptor. */
+struct qtfs_wire_taken {
+	struct qtfs_wire_opened opened;
+	struct qtfs_wire_entry entry;
+	__le64 offset;			/* the file's, now */
+	__le32 kind;			/* QTFS_RIGHT_* */
+	__le32 flags;			/* QTFS_OPEN_*: what it is open for */
+	__le32 at;			/* it came with this byte of what was read, which the
+					 * program may have sent by itself */
+	__le32 reserved;
+};
+QTFS_WIRE_ASSERT(struct qtfs_wire_taken, 360);
 
 /*
  * MOUNT on the server, on the directory @node: payload is

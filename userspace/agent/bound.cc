@@ -22,6 +22,7 @@
 #include <vector>
 
 #include "agent/relay.hh"
+#include "agent/rights.hh"
 #include "lib/log.hh"
 #include "qtfs/agent.h"
 
@@ -34,8 +35,6 @@ constexpr int connecting_max = 16;
 constexpr int connecting_look_ms = 20;
 // Until somebody gives some back.
 constexpr std::chrono::milliseconds shortage(10);
-// Of a datagram nobody tells who sent it.
-constexpr Speaker somebody{65534, 65534};
 
 // Whom the program shall see who looks with SO_PEERCRED: the thread, while it exists. Permissions
 // are looked at where he connected. glibc's functions would change every thread.
@@ -132,7 +131,7 @@ class Bound {
   Next take();
   Next take_connection();
   Next take_datagram();
-  void pass(std::span<const std::byte> datagram);
+  void pass(std::span<const std::byte> datagram, const std::vector<UniqueFd>& rights);
 
   UniqueFd arrivals_;
   std::shared_ptr<Target> target_ = std::make_shared<Target>();
@@ -160,7 +159,7 @@ Next Bound::take_connection() {
 }
 
 // What the program does not take is lost, as any datagram may be.
-void Bound::pass(std::span<const std::byte> datagram) {
+void Bound::pass(std::span<const std::byte> datagram, const std::vector<UniqueFd>& rights) {
   if (!local_) {
     auto made = target_->connect_to();
     if (!made)
@@ -169,7 +168,7 @@ void Bound::pass(std::span<const std::byte> datagram) {
     setsockopt(made->get(), SOL_SOCKET, SO_SNDBUFFORCE, &size, sizeof(size));
     local_ = std::move(*made);
   }
-  if (send_as(local_.get(), datagram, somebody, MSG_NOSIGNAL) < 0 && errno != EMSGSIZE &&
+  if (send_as(local_.get(), datagram, somebody, MSG_NOSIGNAL, rights) < 0 && errno != EMSGSIZE &&
       errno != EPERM)
     local_.reset();
 }
@@ -179,7 +178,14 @@ Next Bound::take_datagram() {
   const ssize_t got = read(arrivals_.get(), buffer_.data(), buffer_.size());
   if (got < 0)
     return after(errno);
-  pass(std::span(buffer_).first(static_cast<size_t>(got)));
+  size_t at = 0;
+  const auto rights = take_rights(arrivals_.get(), at);
+  if (!rights) {
+    log::warning("a datagram is lost: its descriptors cannot be passed on ({})",
+                 std::strerror(rights.err()));
+    return Next::go_on;
+  }
+  pass(std::span(buffer_).first(static_cast<size_t>(got)), *rights);
   return Next::go_on;
 }
 

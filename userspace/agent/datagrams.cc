@@ -5,11 +5,13 @@
 #include <sys/time.h>
 
 #include <cstddef>
+#include <cstring>
 #include <system_error>
 #include <thread>
 #include <vector>
 
 #include "agent/relay.hh"
+#include "agent/rights.hh"
 #include "lib/log.hh"
 #include "lib/message.hh"
 
@@ -72,19 +74,32 @@ void Datagrams::run() {
   std::vector<std::byte> buffer(message_max);
   while (true) {
     ucred who{};
-    const auto got = receive(local_.get(), buffer, 0, &who);
+    std::vector<UniqueFd> rights;
+    const auto got = receive(local_.get(), buffer, 0, &who, &rights);
     if (got.err() == EAGAIN && idle())
       break;
+    if (!got)
+      close_elsewhere(std::move(rights));
     if (got.err() && !passes(got.err()))
       break;
     if (got.err() && got.err() != EAGAIN && limit.allow())
-      log::warning("datagrams are lost: too long, or with descriptors");
+      log::warning("datagrams are lost: {}", std::strerror(got.err()));
     if (!got)
       continue;
     const int peer = peer_of({who.uid, who.gid});
+    if (Status status = give_rights(peer, std::move(rights)); !status) {
+      if (limit.allow())
+        log::warning("a datagram is lost: its descriptors cannot be passed on ({})",
+                     std::strerror(status.err()));
+      drop_rights(peer);
+      continue;
+    }
     // Nobody receives any more: who sends next finds that out.
-    if (peer >= 0 && write(peer, buffer.data(), *got) < 0 && !passes(errno))
+    if (peer < 0 || write(peer, buffer.data(), *got) >= 0)
+      continue;
+    if (!passes(errno))
       break;
+    drop_rights(peer);
   }
   const std::lock_guard guard(mutex_);
   ended_ = true;

@@ -51,7 +51,8 @@ constexpr Served served[] = {
     {QTFS_OP_PARENT, op_parent},       {QTFS_OP_IOCTL, op_ioctl},
     {QTFS_OP_SHUTDOWN, op_shutdown},   {QTFS_OP_MOUNT, op_mount},
     {QTFS_OP_UMOUNT, op_umount},       {QTFS_OP_BIND, op_bind},
-    {QTFS_OP_ACCEPT, op_accept},
+    {QTFS_OP_ACCEPT, op_accept},       {QTFS_OP_GIVE, op_give},
+    {QTFS_OP_TAKE, op_take},
 };
 
 constexpr std::array<OpInfo, QTFS_OP_NR> make_table() {

@@ -10,7 +10,8 @@ namespace {
 constexpr uint32_t io_min = 4096;
 constexpr uint32_t inflight_min = 1;
 constexpr uint64_t served_features = QTFS_FEATURE_LOCKS | QTFS_FEATURE_PARK | QTFS_FEATURE_POLL |
-                                     QTFS_FEATURE_SOCKETS | QTFS_FEATURE_MOUNTS;
+                                     QTFS_FEATURE_SOCKETS | QTFS_FEATURE_MOUNTS |
+                                     QTFS_FEATURE_RIGHTS;
 constexpr uint32_t lease_ms = 30'000;
 
 bool all_zero(Bytes bytes) {

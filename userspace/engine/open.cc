@@ -1,8 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 #include "engine/open.hh"
 
-#include <system_error>
-#include <thread>
 #include <vector>
 
 namespace qtfs {
@@ -32,25 +30,23 @@ void Open::end_watch(bool for_good) {
     ended->released();
 }
 
-namespace {
-
-// A terminal sends first what was written to it.
-void close_elsewhere(std::vector<UniqueFd> slow) {
-  try {
-    std::thread([fds = std::move(slow)] {}).detach();
-  } catch (const std::system_error&) {
-    // Without a thread it has to be here.
-  }
-}
-
-}  // namespace
-
 Open::~Open() {
-  if (!device() || !fd)
+  UniqueFd own(own_.load());
+  if (!device() && !passed)
     return;
   std::vector<UniqueFd> slow;
-  slow.push_back(std::move(fd));
+  for (UniqueFd* one : {&fd, &own})
+    if (*one)
+      slow.push_back(std::move(*one));
   close_elsewhere(std::move(slow));
+}
+
+bool Open::set_io(UniqueFd own) {
+  int none = -1;
+  if (!own_.compare_exchange_strong(none, own.get(), std::memory_order_acq_rel))
+    return false;
+  own.release();
+  return true;
 }
 
 OpenTable::~OpenTable() {

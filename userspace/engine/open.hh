@@ -12,6 +12,7 @@
 
 #include "engine/lock_ranges.hh"
 #include "engine/node.hh"
+#include "engine/rights.hh"
 #include "qtfs/wire.h"
 
 namespace qtfs {
@@ -47,17 +48,29 @@ class Open : public RefCounted {
   UniqueFd fd;
   Ref<Node> node;
   Ref<const Cred> opener;
-  uint32_t flags = 0;   // QTFS_OPEN_*
-  uint32_t type = 0;    // enum qtfs_type
-  uint32_t socket = 0;  // QTFS_SOCKET_*, of a connection
+  uint32_t flags = 0;              // QTFS_OPEN_*
+  uint32_t type = 0;               // enum qtfs_type
+  uint32_t socket = 0;             // QTFS_SOCKET_*, of a connection
+  std::unique_ptr<Rights> rights;  // likewise
   bool synthetic = false;
   bool seekable = true;
-  bool pollable = false;       // reading and writing may wait for somebody
-  bool memory = false;         // reading never waits for a device
+  bool pollable = false;  // reading and writing may wait for somebody
+  bool passed = false;    // programs have it, too, or its other end: slow perhaps, and anybody's
+  bool memory = false;    // reading never waits for a device
   bool kernel_append = false;  // the descriptor itself appends: the inode takes nothing else
   std::atomic<uint64_t> stream_offset{0};  // bytes read from a stream; where the descriptor stands
   std::atomic<bool> no_nowait{false};      // the filesystem does not know RWF_NOWAIT
   std::atomic<bool> no_splice{false};      // nor splice(2)
+
+  // What data is read and written by: as fd, which locks are had by; or, where programs have that,
+  // too, and may change how it is read and written, a descriptor that only we have.
+  int io() const {
+    const int own = own_.load(std::memory_order_acquire);
+    return own >= 0 ? own : fd.get();
+  }
+  bool has_io() const { return own_.load(std::memory_order_acquire) >= 0; }
+  // False, and without effect, where it has been set before.
+  bool set_io(UniqueFd own);
 
   std::mutex mutex;  // protects dir, and the descriptor's position
   DirState dir;
@@ -82,6 +95,7 @@ class Open : public RefCounted {
   bool writable() const { return (flags & QTFS_OPEN_WRITE) != 0; }
 
  private:
+  std::atomic<int> own_{-1};
   std::mutex watch_mutex_;  // protects the rest
   std::shared_ptr<Watcher> watcher_;
   bool released_ = false;

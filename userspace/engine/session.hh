@@ -3,6 +3,7 @@
 #pragma once
 
 #include <array>
+#include <atomic>
 #include <cstdint>
 #include <deque>
 #include <map>
@@ -80,6 +81,8 @@ class Session {
   NodeTable nodes;
   OpenTable opens;
   RemoteMounts made;
+  // Descriptors that wait with connections (rights.hh), which may outlive the session.
+  std::shared_ptr<std::atomic<uint32_t>> rights = std::make_shared<std::atomic<uint32_t>>(0);
 
   uint32_t connections = 0;  // protected by the lock of SessionTable
 };

@@ -195,6 +195,8 @@ class Client {
   Result<qtfs_wire_created> bind(uint64_t dir, std::string_view name, uint32_t kind,
                                  uint32_t mode = 0755);
   Result<qtfs_wire_accepted> accept(uint64_t open);
+  Result<qtfs_wire_opened> give(const qtfs_wire_give& body);
+  Result<qtfs_wire_taken> take(uint64_t open);
   Result<std::string> getxattr(uint64_t node, std::string_view name, uint32_t size = 65536);
   Result<uint32_t> xattr_size(uint64_t node, std::string_view name);
   Result<std::string> listxattr(uint64_t node, uint32_t size = 65536);

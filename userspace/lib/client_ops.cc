@@ -330,6 +330,14 @@ Result<qtfs_wire_created> Client::bind(uint64_t dir, std::string_view name, uint
   return typed<qtfs_wire_created>(QTFS_OP_BIND, Body().put(body).name(name));
 }
 
+Result<qtfs_wire_opened> Client::give(const qtfs_wire_give& body) {
+  return typed<qtfs_wire_opened>(QTFS_OP_GIVE, Body().put(body));
+}
+
+Result<qtfs_wire_taken> Client::take(uint64_t open) {
+  return typed<qtfs_wire_taken>(QTFS_OP_TAKE, Body().put(qtfs_wire_take{htole64(open), 0}));
+}
+
 Result<qtfs_wire_accepted> Client::accept(uint64_t open) {
   return typed<qtfs_wire_accepted>(QTFS_OP_ACCEPT, Body().put(qtfs_wire_accept{htole64(open), 0}));
 }

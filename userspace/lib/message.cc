@@ -3,46 +3,146 @@
 
 #include <unistd.h>
 
+#include <array>
 #include <cstring>
 
 namespace qtfs {
 
-Result<size_t> receive(int socket, std::span<std::byte> to, int flags, ucred* who) {
-  // No room for descriptors: the kernel makes none, and says so.
-  alignas(cmsghdr) char control[CMSG_SPACE(sizeof(ucred))];
+namespace {
+
+constexpr size_t rights_max = 253;  // SCM_MAX_FD
+
+struct Control {
+  alignas(cmsghdr) char bytes[CMSG_SPACE(sizeof(ucred)) + CMSG_SPACE(rights_max * sizeof(int))];
+};
+
+#ifndef SCM_PIDFD
+#define SCM_PIDFD 0x04  // Linux 6.5
+#endif
+
+void take_rights(const cmsghdr& head, std::vector<UniqueFd>& rights) {
+  const size_t count = (head.cmsg_len - CMSG_LEN(0)) / sizeof(int);
+  for (size_t i = 0; i < count; i++) {
+    int fd = -1;
+    std::memcpy(&fd, CMSG_DATA(&head) + i * sizeof(fd), sizeof(fd));
+    rights.emplace_back(fd);
+  }
+}
+
+// The next message's room in @control, after what @message has already.
+void put_control(msghdr& message, Control& control, int type, const void* data, size_t len) {
+  message.msg_control = control.bytes;
+  auto* head = reinterpret_cast<cmsghdr*>(control.bytes + message.msg_controllen);
+  head->cmsg_level = SOL_SOCKET;
+  head->cmsg_type = type;
+  head->cmsg_len = CMSG_LEN(len);
+  std::memcpy(CMSG_DATA(head), data, len);
+  message.msg_controllen += CMSG_SPACE(len);
+}
+
+}  // namespace
+
+Result<size_t> receive(int socket, std::span<std::byte> to, int flags, ucred* who,
+                       std::vector<UniqueFd>* rights) {
+  Control control;
   iovec iov{to.data(), to.size()};
   msghdr message{};
   message.msg_iov = &iov;
   message.msg_iovlen = 1;
-  message.msg_control = who ? control : nullptr;
-  message.msg_controllen = who ? CMSG_LEN(sizeof(ucred)) : 0;
-  const ssize_t got = recvmsg(socket, &message, flags);
+  // Without room for descriptors the kernel makes none, and says so.
+  message.msg_control = who || rights ? control.bytes : nullptr;
+  message.msg_controllen = rights ? sizeof(control.bytes) : who ? CMSG_LEN(sizeof(ucred)) : 0;
+  const ssize_t got = recvmsg(socket, &message, flags | MSG_CMSG_CLOEXEC);
   if (got < 0)
     return Status::last();
+  std::vector<UniqueFd> unwanted;
+  for (cmsghdr* head = CMSG_FIRSTHDR(&message); head; head = CMSG_NXTHDR(&message, head)) {
+    if (head->cmsg_level != SOL_SOCKET)
+      continue;
+    if (who && head->cmsg_type == SCM_CREDENTIALS)
+      std::memcpy(who, CMSG_DATA(head), sizeof(*who));
+    if (rights && head->cmsg_type == SCM_RIGHTS)
+      take_rights(*head, *rights);
+    if (head->cmsg_type == SCM_PIDFD)
+      take_rights(*head, unwanted);
+  }
   if (message.msg_flags & MSG_CTRUNC)
     return Status::error(EOPNOTSUPP);
   if (message.msg_flags & MSG_TRUNC)
     return Status::error(EMSGSIZE);
-  const cmsghdr* head = who ? CMSG_FIRSTHDR(&message) : nullptr;
-  if (head && head->cmsg_level == SOL_SOCKET && head->cmsg_type == SCM_CREDENTIALS)
-    std::memcpy(who, CMSG_DATA(head), sizeof(*who));
   return static_cast<size_t>(got);
 }
 
-ssize_t send_as(int socket, std::span<const std::byte> bytes, Speaker as, int flags) {
+namespace {
+
+// A system call for each of so many bytes at a time.
+constexpr size_t slow_max = 512;
+
+struct Ahead {
+  size_t len = 0;
+  bool more_than_bytes = false;
+};
+
+// What would be received; nothing is.
+Result<Ahead> look_ahead(int socket, std::span<std::byte> to) {
+  iovec iov{to.data(), to.size()};
+  msghdr message{};
+  message.msg_iov = &iov;
+  message.msg_iovlen = 1;
+  const ssize_t got = recvmsg(socket, &message, MSG_PEEK | MSG_DONTWAIT);
+  if (got < 0)
+    return Status::last();
+  return Ahead{static_cast<size_t>(got), (message.msg_flags & MSG_CTRUNC) != 0};
+}
+
+}  // namespace
+
+Result<Received> receive_stream(int socket, std::span<std::byte> to,
+                                std::vector<UniqueFd>& rights) {
+  Received received;
+  while (received.len < to.size()) {
+    const auto rest = to.subspan(received.len);
+    const auto ahead = look_ahead(socket, rest);
+    if (!ahead && received.len == 0)
+      return ahead.status();
+    if (!ahead || ahead->len == 0)
+      break;
+    // The kernel joins bytes with what follows them and has descriptors; that some are far ahead it
+    // tells, but not where: byte by byte until they come. Others are for the next time.
+    const bool slow = ahead->more_than_bytes;
+    if (slow && (!rights.empty() || received.len >= slow_max))
+      break;
+    const auto got =
+        receive(socket, rest.first(slow ? 1 : ahead->len), MSG_DONTWAIT, nullptr, &rights);
+    if (!got)
+      return got.status();
+    if (slow && !rights.empty())
+      received.at = received.len;
+    received.len += *got;
+    if (!slow)
+      break;
+  }
+  return received;
+}
+
+ssize_t send_as(int socket, std::span<const std::byte> bytes, Speaker as, int flags,
+                std::span<const UniqueFd> rights) {
   const ucred who{getpid(), as.uid, as.gid};
-  alignas(cmsghdr) char control[CMSG_SPACE(sizeof(who))] = {};
+  std::array<int, rights_max> fds{};
+  Control control{};
   iovec iov{const_cast<std::byte*>(bytes.data()), bytes.size()};
   msghdr message{};
   message.msg_iov = &iov;
   message.msg_iovlen = 1;
-  message.msg_control = control;
-  message.msg_controllen = sizeof(control);
-  cmsghdr* head = CMSG_FIRSTHDR(&message);
-  head->cmsg_level = SOL_SOCKET;
-  head->cmsg_type = SCM_CREDENTIALS;
-  head->cmsg_len = CMSG_LEN(sizeof(who));
-  std::memcpy(CMSG_DATA(head), &who, sizeof(who));
+  if (rights.size() > fds.size()) {
+    errno = E2BIG;
+    return -1;
+  }
+  put_control(message, control, SCM_CREDENTIALS, &who, sizeof(who));
+  for (size_t i = 0; i < rights.size(); i++)
+    fds[i] = rights[i].get();
+  if (!rights.empty())
+    put_control(message, control, SCM_RIGHTS, fds.data(), rights.size() * sizeof(int));
   return sendmsg(socket, &message, flags);
 }
 

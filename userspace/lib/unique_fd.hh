@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #include <utility>
+#include <vector>
 
 namespace qtfs {
 
@@ -34,5 +35,9 @@ class UniqueFd {
  private:
   int fd_ = -1;
 };
+
+// Closes them on a thread of its own: a terminal sends first what was written to it, and somebody's
+// filesystem may take for ever.
+void close_elsewhere(std::vector<UniqueFd> fds);
 
 }  // namespace qtfs

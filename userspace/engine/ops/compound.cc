@@ -24,6 +24,8 @@ void remember(CompoundState& state, uint16_t op, Bytes reply) {
       return;
     case QTFS_OP_OPEN:
     case QTFS_OP_ACCEPT:  // begins with it
+    case QTFS_OP_GIVE:
+    case QTFS_OP_TAKE:
       if (const auto opened = reader.take<qtfs_wire_opened>())
         state.prev_open = le64toh(opened->open);
       return;

@@ -38,7 +38,7 @@ bool in_memory(const Open& open, size_t len, uint64_t offset) {
   const iovec iov{&byte, 1};
   for (size_t i = 0; i <= samples; i++) {
     const uint64_t at = offset + (len - 1) * i / samples;
-    if (preadv2(open.fd.get(), &iov, 1, static_cast<off_t>(at), RWF_NOWAIT) < 0)
+    if (preadv2(open.io(), &iov, 1, static_cast<off_t>(at), RWF_NOWAIT) < 0)
       return false;
   }
   return true;
@@ -55,7 +55,7 @@ Pipe read_by_reference(Call& call, Open& open, size_t len, uint64_t offset) {
   Pipe pipe = call.context->pipes.take();
   if (!pipe)
     return {};
-  const auto got = pipe.fill(open.fd.get(), offset, len);
+  const auto got = pipe.fill(open.io(), offset, len);
   if (got && *got > 0) {
     call.context->stats.spliced.add();
     return pipe;
@@ -67,7 +67,7 @@ Pipe read_by_reference(Call& call, Open& open, size_t len, uint64_t offset) {
 
 // Short at the end of the file, or where an error comes after some bytes.
 Result<size_t> read_into(Open& open, std::byte* to, size_t len, uint64_t offset, int flags) {
-  const int fd = open.fd.get();
+  const int fd = open.io();
   size_t done = 0;
   while (done < len) {
     const iovec iov{to + done, len - done};
@@ -109,11 +109,12 @@ Result<Payload> read_regular(Call& call, Open& open, size_t len, uint64_t offset
 }
 
 // Exactly one call: boundaries are the file's own.
-Result<size_t> read_once(Open& open, std::byte* to, size_t len, uint64_t offset, bool nowait) {
-  const int fd = open.fd.get();
+Result<size_t> read_once(Open& open, std::byte* to, size_t len, uint64_t offset, uint32_t flags) {
+  const bool nowait = (flags & QTFS_READ_NOWAIT) != 0;
+  const int fd = open.io();
   ssize_t got = 0;
   if (open.socket)
-    return receive(fd, {to, len}, MSG_DONTWAIT);
+    return receive_at(open, {to, len}, (flags & QTFS_READ_RIGHTS) != 0);
   if (nowait && !open.piped()) {
     const iovec iov{to, len};
     got = preadv2(fd, &iov, 1, open.seekable ? static_cast<off_t>(offset) : -1, RWF_NOWAIT);
@@ -134,14 +135,14 @@ Result<size_t> read_once(Open& open, std::byte* to, size_t len, uint64_t offset,
 // How long a read of a terminal waits, in milliseconds, if that is set there (VTIME without VMIN).
 std::optional<int> read_timeout(const Open& open) {
   termios settings{};
-  if (!open.device() || tcgetattr(open.fd.get(), &settings) < 0 || (settings.c_lflag & ICANON) ||
+  if (!open.device() || tcgetattr(open.io(), &settings) < 0 || (settings.c_lflag & ICANON) ||
       settings.c_cc[VMIN] || !settings.c_cc[VTIME])
     return std::nullopt;
   return settings.c_cc[VTIME] * 100;
 }
 
 bool ready(const Open& open, short events) {
-  pollfd wanted{open.fd.get(), events, 0};
+  pollfd wanted{open.io(), events, 0};
   return poll(&wanted, 1, 0) > 0;
 }
 
@@ -152,7 +153,7 @@ Status read_where(Call& call, const Ref<Open>& open, bool nowait) {
     return {};
   if (open->device() && !nowait && read_timeout(*open))
     return call.interrupted ? Status::error(EINTR) : Status::defer();
-  if (open->piped())
+  if (open->piped() && !open->passed)
     return {};
   if (open->pollable && !ready(*open, POLLIN))
     return nowait ? Status::error(EAGAIN) : call.wait_for(open, POLLIN);
@@ -162,15 +163,16 @@ Status read_where(Call& call, const Ref<Open>& open, bool nowait) {
 }
 
 Result<Payload> read_special(Call& call, const Ref<Open>& holder, size_t len, uint64_t offset,
-                             bool nowait) {
+                             uint32_t flags) {
   Open& open = *holder;
+  const bool nowait = (flags & QTFS_READ_NOWAIT) != 0;
   const auto timeout = nowait ? std::nullopt : read_timeout(open);
-  if (pollfd wanted{open.fd.get(), POLLIN, 0}; timeout && call.may_block)
+  if (pollfd wanted{open.io(), POLLIN, 0}; timeout && call.may_block)
     poll(&wanted, 1, *timeout);
   auto buffer = call.take_payload_buffer(len);
   if (!buffer)
     return buffer.status();
-  const auto got = read_once(open, buffer->data(), len, offset, nowait);
+  const auto got = read_once(open, buffer->data(), len, offset, flags);
   if (!got) {
     if (got.err() == EAGAIN && timeout)
       return Payload(std::move(*buffer));  // of no bytes
@@ -194,7 +196,7 @@ struct WriteJob {
 
 // Everything, or as much as fits; the count is what was really written.
 Result<size_t> write_regular(WriteJob& job) {
-  const int fd = job.open.fd.get();
+  const int fd = job.open.io();
   // The position tells where appended bytes went: nobody else may move it meanwhile.
   std::unique_lock lock(job.open.mutex, std::defer_lock);
   if (job.append)
@@ -224,7 +226,7 @@ Result<size_t> write_regular(WriteJob& job) {
 // Files made of seq_file take write(), not pwrite(): their position has to be moved to @job.offset.
 ssize_t write_at_position(const WriteJob& job) {
   Open& open = job.open;
-  const int fd = open.fd.get();
+  const int fd = open.io();
   std::lock_guard guard(open.mutex);
   if (open.stream_offset != job.offset && lseek(fd, static_cast<off_t>(job.offset), SEEK_SET) < 0)
     return -1;
@@ -235,7 +237,7 @@ ssize_t write_at_position(const WriteJob& job) {
 }
 
 Result<size_t> write_special(const WriteJob& job) {
-  const int fd = job.open.fd.get();
+  const int fd = job.open.io();
   ssize_t put = 0;
   if (job.open.seekable && !job.append) {
     put = pwrite(fd, job.bytes.data(), job.bytes.size(), static_cast<off_t>(job.offset));
@@ -257,7 +259,7 @@ Result<size_t> write_piped(Call& call, const Ref<Open>& open, bool nowait) {
   while (call.written < bytes.size() || std::exchange(empty, false)) {
     const Bytes rest = bytes.subspan(call.written);
     const ssize_t put = open->socket ? send_as(call.context->creds, *open, rest)
-                                     : write(open->fd.get(), rest.data(), rest.size());
+                                     : write(open->io(), rest.data(), rest.size());
     if (put >= 0) {
       call.written += static_cast<size_t>(put);
       continue;
@@ -293,7 +295,8 @@ Result<Buffer> aligned_copy(Call& call, Bytes bytes) {
 
 Status op_read(Call& call) {
   const auto body = call.take<qtfs_wire_read>();
-  if (!body || !call.body.done() || (le32toh(body->flags) & ~(QTFS_READ_NOWAIT | QTFS_READ_CACHED)))
+  if (!body || !call.body.done() ||
+      (le32toh(body->flags) & ~(QTFS_READ_NOWAIT | QTFS_READ_CACHED | QTFS_READ_RIGHTS)))
     return Status::malformed();
   const auto open = call.open(body->open);
   if (!open)
@@ -319,15 +322,17 @@ Status op_read(Call& call) {
     if (Status status = call.act(**open); !status)
       return status;
   auto payload = regular ? read_regular(call, **open, count, offset)
-                         : read_special(call, *open, count, offset, nowait);
+                         : read_special(call, *open, count, offset, le32toh(body->flags));
   if (!payload)
     return payload.status();
   const size_t got = payload->size();
   qtfs_wire_read_rep rep{};
   rep.count = htole32(static_cast<uint32_t>(got));
   // A read that an error cut short is not the end.
-  if (got < count && (regular ? at_end((*open)->fd.get(), offset + got) : got == 0))
+  if (got < count && (regular ? at_end((*open)->io(), offset + got) : got == 0))
     rep.flags = htole32(QTFS_READ_EOF);
+  if ((*open)->rights && (*open)->rights->any_came())
+    rep.flags |= htole32(QTFS_READ_TAKE);
   rep.offset =
       htole64((*open)->seekable ? offset + got : (*open)->stream_offset.fetch_add(got) + got);
   call.reply.put(rep);
@@ -361,6 +366,8 @@ Status op_write(Call& call) {
   call.patient = (*open)->pollable;
   if (!regular && nowait && !piped && (*open)->pollable && !ready(**open, POLLOUT))
     return Status::error(EAGAIN);
+  if (!call.may_block && (*open)->passed && !regular)
+    return Status::defer();
   if (!call.may_block && !piped && (!regular || rwf || ((*open)->flags & durable)))
     return Status::defer();
   if (le64toh(body->offset) > INT64_MAX - call.payload.size())
@@ -389,7 +396,7 @@ Status op_write(Call& call) {
   qtfs_wire_write_rep rep{};
   rep.count = htole32(static_cast<uint32_t>(*put));
   rep.offset = htole64(job.offset + *put);
-  if (const auto attr = fd_attr((*open)->fd.get(), 0); attr) {
+  if (const auto attr = fd_attr((*open)->io(), 0); attr) {
     rep.change = attr->change;
     rep.size = attr->size;
   }
@@ -411,7 +418,7 @@ Status op_fsync(Call& call) {
     return open.status();
   if (!call.may_block)
     return Status::defer();
-  const int fd = (*open)->fd.get();
+  const int fd = (*open)->io();
   return check((le32toh(body->flags) & QTFS_FSYNC_DATA) ? fdatasync(fd) : fsync(fd));
 }
 
@@ -448,7 +455,7 @@ Status op_fallocate(Call& call) {
     return Status::defer();
   if (Status status = call.act(**open); !status)
     return status;
-  const int fd = (*open)->fd.get();
+  const int fd = (*open)->io();
   if (fallocate(fd, native, static_cast<off_t>(le64toh(body->offset)),
                 static_cast<off_t>(le64toh(body->length))) < 0)
     return Status::last();
@@ -470,7 +477,7 @@ Status op_seek(Call& call) {
   if ((whence != QTFS_SEEK_DATA && whence != QTFS_SEEK_HOLE) || (*open)->type == QTFS_TYPE_DIR)
     return Status::error(EINVAL);
   std::lock_guard guard((*open)->mutex);
-  const off_t at = lseek((*open)->fd.get(), static_cast<off_t>(le64toh(body->offset)),
+  const off_t at = lseek((*open)->io(), static_cast<off_t>(le64toh(body->offset)),
                          whence == QTFS_SEEK_DATA ? SEEK_DATA : SEEK_HOLE);
   if (at < 0)
     return Status::last();
@@ -482,11 +489,11 @@ namespace {
 
 Result<uint64_t> clone_range(const Open& from, const Open& to, const qtfs_wire_copy& body) {
   file_clone_range range{};
-  range.src_fd = from.fd.get();
+  range.src_fd = from.io();
   range.src_offset = le64toh(body.from);
   range.src_length = le64toh(body.length);
   range.dest_offset = le64toh(body.to);
-  if (ioctl(to.fd.get(), FICLONERANGE, &range) < 0)
+  if (ioctl(to.io(), FICLONERANGE, &range) < 0)
     return Status::last();
   return range.src_length;
 }
@@ -497,8 +504,7 @@ Result<uint64_t> copy_range(const Open& from, const Open& to, const qtfs_wire_co
   const uint64_t want = std::min(le64toh(body.length), copy_max);
   uint64_t done = 0;
   while (done < want) {
-    const ssize_t put =
-        copy_file_range(from.fd.get(), &from_at, to.fd.get(), &to_at, want - done, 0);
+    const ssize_t put = copy_file_range(from.io(), &from_at, to.io(), &to_at, want - done, 0);
     if (put < 0 && done == 0)
       return Status::last();
     if (put <= 0)
@@ -533,7 +539,7 @@ Status op_copy(Call& call) {
   qtfs_wire_write_rep rep{};
   rep.count = htole32(static_cast<uint32_t>(std::min<uint64_t>(*done, UINT32_MAX)));
   rep.offset = htole64(le64toh(body->to) + *done);
-  if (const auto attr = fd_attr((*to)->fd.get(), 0); attr) {
+  if (const auto attr = fd_attr((*to)->io(), 0); attr) {
     rep.change = attr->change;
     rep.size = attr->size;
   }
@@ -566,9 +572,9 @@ Status op_dedupe(Call& call) {
   range->src_offset = le64toh(body->from);
   range->src_length = le64toh(body->length);
   range->dest_count = 1;
-  range->info[0].dest_fd = (*to)->fd.get();
+  range->info[0].dest_fd = (*to)->io();
   range->info[0].dest_offset = le64toh(body->to);
-  if (ioctl((*from)->fd.get(), FIDEDUPERANGE, range) < 0)
+  if (ioctl((*from)->io(), FIDEDUPERANGE, range) < 0)
     return Status::last();
   const int32_t status = range->info[0].status;
   if (status < 0)

@@ -241,12 +241,17 @@ Result<qtfs_wire_opened> grant_open(Call& call, const Ref<Node>& node, Opened ma
   open->node = node;
   open->opener = call.cred;
   open->flags = flags;
-  open->type = node->key.type;
+  open->type = made.pipe ? uint32_t{QTFS_TYPE_FIFO} : node->key.type;
   open->synthetic = node->traits.synthetic;
-  if (!made.socket)  // else the descriptor says nothing of the node's filesystem
+  if (!made.socket && !made.pipe)  // else the descriptor says nothing of the node's filesystem
     open->memory = call.context->kinds.get(open->fd.get(), node->key.dev).memory;
   open->kernel_append = made.kernel_append;
   open->socket = made.socket;
+  open->passed = made.passed;
+  if (made.io)
+    open->set_io(std::move(made.io));
+  if (open->socket)
+    open->rights = std::make_unique<Rights>(call.session->rights);
   qtfs_wire_opened opened{};
   opened.flags = htole32(opened_flags(call, *open));
   opened.socket = htole32(open->socket);
@@ -463,14 +468,18 @@ Status open_existing(Call& call, const Ref<Node>& dir, int dir_fd, const std::st
   return {};
 }
 
-// An O_PATH descriptor of what @fd has open: its name may already be another's. open_tree(2)
-// without OPEN_TREE_CLONE is the short way; sandboxes may forbid it together with mounting.
+}  // namespace
+
+// open_tree(2) without OPEN_TREE_CLONE is the short way; sandboxes may forbid it together with
+// mounting.
 UniqueFd path_descriptor(int fd) {
   UniqueFd path(static_cast<int>(syscall(SYS_open_tree, fd, "", AT_EMPTY_PATH | O_CLOEXEC)));
   if (!path && (errno == ENOSYS || errno == EPERM))
     path.reset(openat(AT_FDCWD, FdPath(fd).c_str(), O_PATH | O_CLOEXEC));
   return path;
 }
+
+namespace {
 
 Status reply_created(Call& call, const Ref<Node>& dir, const std::string& name, UniqueFd fd,
                      uint32_t flags) {

@@ -44,6 +44,8 @@ Status op_fiemap(Call& call);
 Status op_ioctl(Call& call);
 Status op_shutdown(Call& call);
 Status op_accept(Call& call);
+Status op_give(Call& call);
+Status op_take(Call& call);
 Status op_readdir(Call& call);
 // extended attributes
 Status op_getxattr(Call& call);
@@ -126,6 +128,9 @@ struct Opened {
   UniqueFd fd;
   bool kernel_append = false;          // the kernel appends whatever the offset
   uint32_t socket = 0;                 // QTFS_SOCKET_*, of a connection
+  bool pipe = false;                   // of no name, with the node of a connection
+  bool passed = false;                 // as Open::passed
+  UniqueFd io = {};                    // as Open::io(), if it is not fd
   std::optional<qtfs_wire_attr> attr;  // if they were taken since it was opened
 };
 // Registers an open; the opened part of a reply.
@@ -135,5 +140,7 @@ Result<qtfs_wire_opened> grant_open(Call& call, const Ref<Node>& node, Opened ma
 Result<UniqueFd> reopen_plain(const Call& call, int fd, int flags);
 // O_* for QTFS_OPEN_*, without creation; nothing for flags that do not exist.
 int native_open_flags(uint32_t flags);
+// An O_PATH descriptor of what @fd has open: its name may already be another's.
+UniqueFd path_descriptor(int fd);
 
 }  // namespace qtfs

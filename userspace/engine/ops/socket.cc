@@ -49,6 +49,20 @@ Result<UniqueFd> connect_as(int fd, int type) {
 
 }  // namespace
 
+std::optional<int> socket_type(uint32_t kind) {
+  for (const auto& one : kinds)
+    if (one.wire == kind)
+      return one.native;
+  return std::nullopt;
+}
+
+std::optional<uint32_t> socket_kind(int type) {
+  for (const auto& one : kinds)
+    if (one.native == type)
+      return one.wire;
+  return std::nullopt;
+}
+
 // Who listens decides what kind of socket it is; the wrong one has no effect.
 Result<Opened> connect_socket(Call& call, int fd, uint32_t flags) {
   const bool on_thread = call.opener && call.may_block;
@@ -75,9 +89,8 @@ Result<Opened> connect_socket(Call& call, int fd, uint32_t flags) {
 }
 
 Result<UniqueFd> bind_socket(int dir, const std::string& name, uint32_t kind, mode_t mode) {
-  const auto* known = std::find_if(std::begin(kinds), std::end(kinds),
-                                   [kind](const auto& one) { return one.wire == kind; });
-  if (known == std::end(kinds))
+  const auto type = socket_type(kind);
+  if (!type)
     return Status::error(EINVAL);
   sockaddr_un address{};
   address.sun_family = AF_UNIX;
@@ -85,13 +98,13 @@ Result<UniqueFd> bind_socket(int dir, const std::string& name, uint32_t kind, mo
   if (path.size() >= sizeof(address.sun_path))
     return Status::error(EOPNOTSUPP);
   std::memcpy(address.sun_path, path.data(), path.size());
-  UniqueFd made(socket(AF_UNIX, known->native | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
+  UniqueFd made(socket(AF_UNIX, *type | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
   // The name's mode is that of the socket before it.
   if (!made || fchmod(made.get(), mode) < 0)
     return Status::last();
   if (bind(made.get(), reinterpret_cast<sockaddr*>(&address), sizeof(address)) < 0)
     return errno == EADDRINUSE ? Status::error(EEXIST) : Status::last();
-  if (known->native != SOCK_DGRAM && listen(made.get(), SOMAXCONN) < 0)
+  if (*type != SOCK_DGRAM && listen(made.get(), SOMAXCONN) < 0)
     return Status::last();
   return made;
 }
@@ -165,10 +178,47 @@ Status op_accept(Call& call) {
   return {};
 }
 
-ssize_t send_as(const Creds& creds, const Open& open, Bytes bytes) {
-  const Ref<const Cred>& as = creds.current();
-  const Speaker speaker{as ? as->uid : 0, as ? as->gid : 0};
-  return send_as(open.fd.get(), bytes, speaker, MSG_DONTWAIT | MSG_NOSIGNAL);
+namespace {
+
+Result<Received> receive_any(const Open& open, std::span<std::byte> to,
+                             std::vector<UniqueFd>& rights) {
+  if (open.socket == QTFS_SOCKET_STREAM)
+    return receive_stream(open.fd.get(), to, rights);
+  const auto got = receive(open.fd.get(), to, MSG_DONTWAIT, nullptr, &rights);
+  if (!got)
+    return got.status();
+  return Received{*got, 0};
+}
+
+}  // namespace
+
+Result<size_t> receive_at(Open& open, std::span<std::byte> to, bool rights) {
+  if (open.rights->any_came())
+    return Status::error(EBUSY);
+  if (!rights)
+    return receive(open.fd.get(), to, MSG_DONTWAIT);
+  std::vector<UniqueFd> fds;
+  const auto got = receive_any(open, to, fds);
+  if (!got) {
+    close_elsewhere(std::move(fds));
+    return got.status();
+  }
+  if (!fds.empty())
+    if (Status status = open.rights->came(std::move(fds), got->at); !status)
+      return status;
+  return got->len;
+}
+
+ssize_t send_as(Creds& creds, Open& open, Bytes bytes) {
+  const Ref<const Cred> as = creds.current();
+  const Speaker speaker = open.passed ? somebody : Speaker{as ? as->uid : 0, as ? as->gid : 0};
+  // Only who is root may speak for others.
+  std::optional<Privileged> privileged;
+  if (open.passed)
+    privileged.emplace(creds);
+  return open.rights->send([&](std::span<const UniqueFd> fds) {
+    return send_as(open.fd.get(), bytes, speaker, MSG_DONTWAIT | MSG_NOSIGNAL, fds);
+  });
 }
 
 Status op_shutdown(Call& call) {

@@ -14,8 +14,16 @@ Result<Opened> connect_socket(Call& call, int fd, uint32_t flags);
 // cannot be.
 Result<UniqueFd> bind_socket(int dir, const std::string& name, uint32_t kind, mode_t mode);
 
-// Sends with the thread's credential, which the receiver may ask for (SCM_CREDENTIALS): the kernel
-// would say who the engine is. As send(2).
-ssize_t send_as(const Creds& creds, const Open& open, Bytes bytes);
+// SOCK_* of a QTFS_SOCKET_*, and the other way round.
+std::optional<int> socket_type(uint32_t kind);
+std::optional<uint32_t> socket_kind(int type);
+
+// What has come, or one message. With @rights descriptors may come along, which wait in
+// open.rights.
+Result<size_t> receive_at(Open& open, std::span<std::byte> to, bool rights);
+
+// Sends, together with what open.rights has to go, with the thread's credential, which the receiver
+// may ask for (SCM_CREDENTIALS): the kernel would say who the engine is. As send(2).
+ssize_t send_as(Creds& creds, Open& open, Bytes bytes);
 
 }  // namespace qtfs
