@@ -8,7 +8,7 @@ US=$LIB_DIR/unix-socket
 
 # serve TYPE NAME [WHAT]: a program of the server's, until the test ends
 serve() {
-	on_host "setsid $US serve $1 $SRV/$2 ${3-} </dev/null & echo \$!
+	on_host "ulimit -n 4096; setsid $US serve $1 $SRV/$2 ${3-} </dev/null & echo \$!
 		until [ -S $SRV/$2 ]; do [ -d /proc/\$! ] || exit 1; sleep 0.05; done" \
 		>"$TMP/pid" || bail "no server for $2"
 	at_end on_host "kill $(cat "$TMP/pid")"
@@ -97,6 +97,9 @@ expect_output "hellobye" sh -c "$US talk stream $TMP/bound/stream hello | tr -d 
 
 begin "many at a time"
 expect_output 100 "$US" many "$DIR/stream" 100
+
+begin "thousands at a time"
+expect_output 2000 sh -c "ulimit -n 4096; $US many $DIR/stream 2000"
 
 begin "the other end is gone"
 serve stream drop drop
