@@ -76,16 +76,14 @@ void Datagrams::run() {
     ucred who{};
     std::vector<UniqueFd> rights;
     const auto got = receive(local_.get(), buffer, 0, &who, &rights);
-    if (got.err() == EAGAIN && idle())
-      break;
-    if (!got)
+    if (!got) {
       close_elsewhere(std::move(rights));
-    if (got.err() && !passes(got.err()))
-      break;
-    if (got.err() && got.err() != EAGAIN && limit.allow())
-      log::warning("datagrams are lost: {}", std::strerror(got.err()));
-    if (!got)
+      if (got.err() == EAGAIN ? idle() : !passes(got.err()))
+        break;
+      if (got.err() != EAGAIN && limit.allow())
+        log::warning("datagrams are lost: {}", std::strerror(got.err()));
       continue;
+    }
     const int peer = peer_of({who.uid, who.gid});
     if (Status status = give_rights(peer, std::move(rights)); !status) {
       if (limit.allow())

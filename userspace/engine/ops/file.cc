@@ -366,9 +366,7 @@ Status op_write(Call& call) {
   call.patient = (*open)->pollable;
   if (!regular && nowait && !piped && (*open)->pollable && !ready(**open, POLLOUT))
     return Status::error(EAGAIN);
-  if (!call.may_block && (*open)->passed && !regular)
-    return Status::defer();
-  if (!call.may_block && !piped && (!regular || rwf || ((*open)->flags & durable)))
+  if (!call.may_block && (piped ? (*open)->passed : !regular || rwf || ((*open)->flags & durable)))
     return Status::defer();
   if (le64toh(body->offset) > INT64_MAX - call.payload.size())
     return Status::error(EFBIG);
