@@ -191,6 +191,24 @@ static bool agent_answer(u64 id, int err)
 	return found;
 }
 
+int qtfs_agent_hand_over(struct file *file, void *what, size_t size, s32 *fd,
+			 void __user *to)
+{
+	int number = get_unused_fd_flags(O_CLOEXEC);
+	int err = min(number, 0);
+
+	*fd = number;
+	if (!err && copy_to_user(to, what, size)) {
+		put_unused_fd(number);
+		err = -EFAULT;
+	}
+	if (err)
+		fput(file);
+	else
+		fd_install(number, file);
+	return err;
+}
+
 /* Both files become descriptors of the caller, or are closed. */
 static int agent_hand_over(struct qtfs_agent_event *what, struct file *peer,
 			   struct file *dir, char __user *buf)

@@ -46,4 +46,11 @@ int qtfs_agent_ask(const struct qtfs_agent_event *what, struct file *peer,
 int qtfs_agent_tell(const struct qtfs_agent_event *what, struct file *peer,
 		    struct file *place);
 
+/*
+ * @file becomes a descriptor of the caller, an ioctl of the agent's, whose number
+ * goes to @fd, in @what of @size bytes, which @to gets; or it is closed.
+ */
+int qtfs_agent_hand_over(struct file *file, void *what, size_t size, s32 *fd,
+			 void __user *to);
+
 #endif /* QTFS_AGENT_MODULE_H */

@@ -130,25 +130,15 @@ static long bound_accept(struct file *file,
 		return PTR_ERR(peer);
 	}
 	err = qtfs_socket_attach(inode, peer, &rep.opened, clock);
-	if (err < 0)
-		goto out;
+	if (err < 0) {
+		fput(peer);
+		return err;
+	}
 	/* What is sent there is sent by who has the socket. */
 	qtfs_open_act_as(qtfs_open_of(peer), open->cred);
 	what.uid = le32_to_cpu(rep.uid);
 	what.gid = le32_to_cpu(rep.gid);
-	what.fd = get_unused_fd_flags(O_CLOEXEC);
-	err = min(what.fd, 0);
-	if (!err && copy_to_user(to, &what, sizeof(what))) {
-		put_unused_fd(what.fd);
-		err = -EFAULT;
-	}
-	if (!err) {
-		fd_install(what.fd, peer);
-		return 0;
-	}
-out:
-	fput(peer);
-	return err;
+	return qtfs_agent_hand_over(peer, &what, sizeof(what), &what.fd, to);
 }
 
 static long bound_ioctl(struct file *file, unsigned int cmd, unsigned long arg)

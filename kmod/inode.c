@@ -167,7 +167,6 @@ bool qtfs_inode_place_depth(struct super_block *sb, u64 node,
 static bool inode_is_shared(struct inode *inode)
 {
 	const struct qtfs_inode *qi = qtfs_i(inode);
-
 	struct qtfs_session *session = qtfs_session(inode->i_sb);
 
 	return ((qi->flags & QTFS_ATTR_MOUNT_ROOT) ||

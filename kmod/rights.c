@@ -239,25 +239,6 @@ static struct file *relay_file(struct file *connection,
 	return file;
 }
 
-/* @file becomes a descriptor of the caller, or is closed. */
-static int hand_over(struct file *file, struct qtfs_agent_right *what,
-		     struct qtfs_agent_right __user *to)
-{
-	int fd = get_unused_fd_flags(O_CLOEXEC);
-	int err = min(fd, 0);
-
-	what->fd = fd;
-	if (!err && copy_to_user(to, what, sizeof(*what))) {
-		put_unused_fd(fd);
-		err = -EFAULT;
-	}
-	if (err)
-		fput(file);
-	else
-		fd_install(fd, file);
-	return err;
-}
-
 static int rights_take(struct file *file, struct qtfs_agent_right __user *to)
 {
 	struct qtfs_open *open = qtfs_open_of(file);
@@ -294,7 +275,7 @@ static int rights_take(struct file *file, struct qtfs_agent_right __user *to)
 		return PTR_ERR(came);
 	what.type = type;
 	what.at = le32_to_cpu(taken.at);
-	return hand_over(came, &what, to);
+	return qtfs_agent_hand_over(came, &what, sizeof(what), &what.fd, to);
 }
 
 /* From programs of this machine */
@@ -381,7 +362,7 @@ static int give_other(struct file *file, struct qtfs_agent_right *what,
 	other = relay_file(file, &opened, clock, &type);
 	if (IS_ERR(other))
 		return PTR_ERR(other);
-	return hand_over(other, what, to);
+	return qtfs_agent_hand_over(other, what, sizeof(*what), &what->fd, to);
 }
 
 static int rights_give(struct file *file, struct qtfs_agent_right __user *arg)

@@ -70,7 +70,6 @@ class Relay {
  private:
   bool wait();
   void give_up(const char* which, int err);
-  Result<Received> receive_any();
   void take_local();
   void take_peer();
   void put_peer();
@@ -120,12 +119,6 @@ bool is_hung(int fd) {
   return poll(&one, 1, 0) > 0 && (one.revents & POLLHUP);
 }
 
-bool is_unix(int fd) {
-  int domain = 0;
-  socklen_t len = sizeof(domain);
-  return getsockopt(fd, SOL_SOCKET, SO_DOMAIN, &domain, &len) == 0 && domain == AF_UNIX;
-}
-
 // Nothing may get lost unseen.
 void Relay::give_up(const char* which, int err) {
   static log::RateLimit limit;
@@ -137,18 +130,9 @@ void Relay::give_up(const char* which, int err) {
         which, std::strerror(err));
 }
 
-Result<Received> Relay::receive_any() {
-  if (type_ == SOCK_STREAM)
-    return receive_stream(local_.get(), up_.room(), up_.rights);
-  const auto got = receive(local_.get(), up_.room(), MSG_DONTWAIT, nullptr, &up_.rights);
-  if (!got)
-    return got.status();
-  return Received{*got, 0};
-}
-
 void Relay::take_local() {
   up_.rights.clear();
-  const auto got = receive_any();
+  const auto got = receive_from(local_.get(), type_, up_.room(), up_.rights);
   if (got.err() == EAGAIN)
     return;
   if (got.err() == EOPNOTSUPP)

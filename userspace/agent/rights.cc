@@ -37,16 +37,11 @@ Result<qtfs_agent_right> kind_of(int fd) {
       return qtfs_agent_right{-1, QTFS_RIGHT_PIPE_WRITE, 0, 0};
     return Status::error(EOPNOTSUPP);
   }
-  int type = 0;
-  socklen_t len = sizeof(type);
-  sockaddr_storage name{};
-  socklen_t name_len = sizeof(name);
-  // Where it leads nowhere yet there is nothing to copy; and nobody is told that the other end of
-  // one for datagrams is closed.
-  if (!S_ISSOCK(st.st_mode) || getsockopt(fd, SOL_SOCKET, SO_TYPE, &type, &len) < 0 ||
-      type == SOCK_DGRAM || getpeername(fd, reinterpret_cast<sockaddr*>(&name), &name_len) < 0)
+  // Where it leads nowhere yet there is nothing to copy.
+  const auto type = S_ISSOCK(st.st_mode) ? connection_type(fd) : std::nullopt;
+  if (!type)
     return Status::error(EOPNOTSUPP);
-  return qtfs_agent_right{-1, QTFS_RIGHT_SOCKET, type, 0};
+  return qtfs_agent_right{-1, QTFS_RIGHT_SOCKET, *type, 0};
 }
 
 // Each takes a thread, and who passes them need not keep anything. None where there are too many.

@@ -95,8 +95,6 @@ Result<Ahead> look_ahead(int socket, std::span<std::byte> to) {
   return Ahead{static_cast<size_t>(got), (message.msg_flags & MSG_CTRUNC) != 0};
 }
 
-}  // namespace
-
 Result<Received> receive_stream(int socket, std::span<std::byte> to,
                                 std::vector<UniqueFd>& rights) {
   Received received;
@@ -125,24 +123,55 @@ Result<Received> receive_stream(int socket, std::span<std::byte> to,
   return received;
 }
 
+}  // namespace
+
+Result<Received> receive_from(int socket, int type, std::span<std::byte> to,
+                              std::vector<UniqueFd>& rights) {
+  if (type == SOCK_STREAM)
+    return receive_stream(socket, to, rights);
+  const auto got = receive(socket, to, MSG_DONTWAIT, nullptr, &rights);
+  if (!got)
+    return got.status();
+  return Received{*got, 0};
+}
+
+std::optional<int> connection_type(int socket) {
+  int type = 0;
+  socklen_t len = sizeof(type);
+  sockaddr_storage peer{};
+  socklen_t peer_len = sizeof(peer);
+  if (getsockopt(socket, SOL_SOCKET, SO_TYPE, &type, &len) < 0 ||
+      getpeername(socket, reinterpret_cast<sockaddr*>(&peer), &peer_len) < 0 ||
+      (type != SOCK_STREAM && type != SOCK_SEQPACKET))
+    return std::nullopt;
+  return type;
+}
+
+bool is_unix(int socket) {
+  int domain = 0;
+  socklen_t len = sizeof(domain);
+  return getsockopt(socket, SOL_SOCKET, SO_DOMAIN, &domain, &len) == 0 && domain == AF_UNIX;
+}
+
 ssize_t send_as(int socket, std::span<const std::byte> bytes, Speaker as, int flags,
                 std::span<const UniqueFd> rights) {
   const ucred who{getpid(), as.uid, as.gid};
-  std::array<int, rights_max> fds{};
-  Control control{};
+  Control control;
   iovec iov{const_cast<std::byte*>(bytes.data()), bytes.size()};
   msghdr message{};
   message.msg_iov = &iov;
   message.msg_iovlen = 1;
-  if (rights.size() > fds.size()) {
+  if (rights.size() > rights_max) {
     errno = E2BIG;
     return -1;
   }
   put_control(message, control, SCM_CREDENTIALS, &who, sizeof(who));
-  for (size_t i = 0; i < rights.size(); i++)
-    fds[i] = rights[i].get();
-  if (!rights.empty())
+  if (!rights.empty()) {
+    std::array<int, rights_max> fds{};
+    for (size_t i = 0; i < rights.size(); i++)
+      fds[i] = rights[i].get();
     put_control(message, control, SCM_RIGHTS, fds.data(), rights.size() * sizeof(int));
+  }
   return sendmsg(socket, &message, flags);
 }
 

@@ -6,6 +6,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <optional>
 #include <span>
 #include <vector>
 
@@ -26,8 +27,16 @@ struct Received {
   size_t at = 0;  // the descriptors came with this byte, not with those before it
 };
 
-// The same of a stream, without waiting.
-Result<Received> receive_stream(int socket, std::span<std::byte> to, std::vector<UniqueFd>& rights);
+// The same of a socket of @type, SOCK_*, without waiting.
+Result<Received> receive_from(int socket, int type, std::span<std::byte> to,
+                              std::vector<UniqueFd>& rights);
+
+// SOCK_STREAM or SOCK_SEQPACKET, of a socket that is connected; none of others. That the other end
+// of one for datagrams is closed nobody is told.
+std::optional<int> connection_type(int socket);
+
+// Whether it can carry descriptors.
+bool is_unix(int socket);
 
 // Whom a message is said to be from.
 struct Speaker {

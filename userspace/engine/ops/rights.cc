@@ -14,19 +14,13 @@
 #include <cstring>
 
 #include "engine/ops/socket.hh"
+#include "lib/message.hh"
 
 namespace qtfs {
 
 namespace {
 
 constexpr uint32_t both_ways = QTFS_OPEN_READ | QTFS_OPEN_WRITE;
-
-Result<Ref<Open>> open_connection(const Call& call, uint64_t wire_open) {
-  auto open = call.open(wire_open);
-  if (open && !(*open)->rights)
-    return Status::error(ENOTSOCK);
-  return open;
-}
 
 // Of what the connection was made to: what belongs to it has no name of its own.
 Result<qtfs_wire_attr> attr_of(Call& call, const Ref<Node>& node) {
@@ -201,12 +195,6 @@ Result<uint32_t> wire_flags_of(int fd) {
   return wire;
 }
 
-bool same_object(const struct statx& a, const struct statx& b) {
-  return a.stx_ino == b.stx_ino && a.stx_dev_major == b.stx_dev_major &&
-         a.stx_dev_minor == b.stx_dev_minor && a.stx_btime.tv_sec == b.stx_btime.tv_sec &&
-         a.stx_btime.tv_nsec == b.stx_btime.tv_nsec;
-}
-
 // Where a file is that somebody else has open.
 struct Place {
   UniqueFd dir;
@@ -245,7 +233,12 @@ Result<Place> place_of(Call& call, const Domain& domain, int fd, const struct st
   }
   auto found = open_component(place.dir.get(), place.name, call.context->mounts);
   const auto own = found ? stat_fd(found->get()) : Result<struct statx>(found.status());
-  if (!own || !same_object(*own, stx))
+  if (!own)
+    return Status::error(EXDEV);
+  // But for the mount: that is the machine's, or some container's.
+  NodeKey key = NodeKey::of(stx, domain);
+  key.mount = own->stx_mnt_id;
+  if (NodeKey::of(*own, domain) != key)
     return Status::error(EXDEV);
   place.file = std::move(*found);
   return place;
@@ -265,6 +258,10 @@ Result<Taken> take_file(Call& call, const Domain& domain, int fd, uint32_t flags
     return place.status();
   if (Status status = by_rules(call, place->file.get(), key.type); !status)
     return status;
+  const bool directory = key.type == QTFS_TYPE_DIR;
+  auto own = opened_anew(call, fd, directory ? O_RDONLY | O_DIRECTORY : lasting_flags(fd));
+  if (!own)
+    return own.status();
   auto child =
       grant_entry(call, domain, std::move(place->file), {{}, place->name, true}, place->dir.get());
   if (!child)
@@ -277,10 +274,6 @@ Result<Taken> take_file(Call& call, const Domain& domain, int fd, uint32_t flags
   taken.reply.offset = htole64(key.type == QTFS_TYPE_REG && at > 0 ? static_cast<uint64_t>(at) : 0);
   taken.opened.attr = child->entry.attr;
   taken.opened.kernel_append = (flags & QTFS_OPEN_APPEND) != 0;
-  const bool directory = key.type == QTFS_TYPE_DIR;
-  auto own = opened_anew(call, fd, directory ? O_RDONLY | O_DIRECTORY : lasting_flags(fd));
-  if (!own)
-    return own.status();
   taken.shared = !directory;
   if (directory)
     taken.opened.fd = std::move(*own);
@@ -309,16 +302,9 @@ Result<Taken> take_pipe(Call& call, int fd, uint32_t flags) {
 }
 
 Result<Taken> take_socket(int fd) {
-  int type = 0, listens = 0;
-  socklen_t len = sizeof(int);
-  if (getsockopt(fd, SOL_SOCKET, SO_TYPE, &type, &len) < 0 ||
-      getsockopt(fd, SOL_SOCKET, SO_ACCEPTCONN, &listens, &len) < 0)
-    return Status::last();
-  sockaddr_storage peer{};
-  len = sizeof(peer);
-  const auto kind = socket_kind(type);
-  if (!kind || type == SOCK_DGRAM || listens ||
-      getpeername(fd, reinterpret_cast<sockaddr*>(&peer), &len) < 0)
+  const auto type = connection_type(fd);
+  const auto kind = type ? socket_kind(*type) : std::nullopt;
+  if (!kind)
     return Status::error(EOPNOTSUPP);
   Taken taken;
   taken.opened.socket = *kind;
@@ -370,19 +356,13 @@ Status reply_taken(Call& call, const Ref<Node>& connection, UniqueFd& fd, size_t
   return {};
 }
 
-bool carries_descriptors(int fd) {
-  int domain = 0;
-  socklen_t len = sizeof(domain);
-  return getsockopt(fd, SOL_SOCKET, SO_DOMAIN, &domain, &len) == 0 && domain == AF_UNIX;
-}
-
 }  // namespace
 
 Status op_give(Call& call) {
   const auto body = call.take<qtfs_wire_give>();
   if (!body || !call.body.done())
     return Status::malformed();
-  const auto connection = open_connection(call, body->open);
+  const auto connection = open_socket(call, body->open);
   if (!connection)
     return connection.status();
   if (Status status = call.act(); !status)
@@ -393,7 +373,7 @@ Status op_give(Call& call) {
     call.reply.put(reply);
     return {};
   }
-  if (!carries_descriptors((*connection)->fd.get()))
+  if (!is_unix((*connection)->fd.get()))
     return Status::error(EOPNOTSUPP);
   if (le32toh(body->kind) == QTFS_RIGHT_FILE) {
     const auto right = call.open(body->right);
@@ -436,7 +416,7 @@ Status op_take(Call& call) {
     call.patient = true;
     return Status::defer();
   }
-  const auto connection = open_connection(call, body->open);
+  const auto connection = open_socket(call, body->open);
   if (!connection)
     return connection.status();
   if (Status status = call.act(); !status)

@@ -109,15 +109,14 @@ Result<UniqueFd> bind_socket(int dir, const std::string& name, uint32_t kind, mo
   return made;
 }
 
-namespace {
-
-// A connection, or a socket that is bound.
 Result<Ref<Open>> open_socket(const Call& call, uint64_t wire_open) {
   auto open = call.open(wire_open);
   if (open && !(*open)->socket)
     return Status::error(ENOTSOCK);
   return open;
 }
+
+namespace {
 
 std::vector<gid_t> peer_groups(int fd) {
   std::vector<gid_t> groups(NGROUPS_MAX);
@@ -178,27 +177,13 @@ Status op_accept(Call& call) {
   return {};
 }
 
-namespace {
-
-Result<Received> receive_any(const Open& open, std::span<std::byte> to,
-                             std::vector<UniqueFd>& rights) {
-  if (open.socket == QTFS_SOCKET_STREAM)
-    return receive_stream(open.fd.get(), to, rights);
-  const auto got = receive(open.fd.get(), to, MSG_DONTWAIT, nullptr, &rights);
-  if (!got)
-    return got.status();
-  return Received{*got, 0};
-}
-
-}  // namespace
-
 Result<size_t> receive_at(Open& open, std::span<std::byte> to, bool rights) {
   if (open.rights->any_came())
     return Status::error(EBUSY);
   if (!rights)
     return receive(open.fd.get(), to, MSG_DONTWAIT);
   std::vector<UniqueFd> fds;
-  const auto got = receive_any(open, to, fds);
+  const auto got = receive_from(open.fd.get(), *socket_type(open.socket), to, fds);
   if (!got) {
     close_elsewhere(std::move(fds));
     return got.status();

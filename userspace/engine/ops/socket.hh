@@ -14,6 +14,9 @@ Result<Opened> connect_socket(Call& call, int fd, uint32_t flags);
 // cannot be.
 Result<UniqueFd> bind_socket(int dir, const std::string& name, uint32_t kind, mode_t mode);
 
+// A connection, or a socket that is bound; ENOTSOCK.
+Result<Ref<Open>> open_socket(const Call& call, uint64_t wire_open);
+
 // SOCK_* of a QTFS_SOCKET_*, and the other way round.
 std::optional<int> socket_type(uint32_t kind);
 std::optional<uint32_t> socket_kind(int type);
