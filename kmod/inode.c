@@ -532,6 +532,12 @@ int qtfs_inode_revalidate(struct inode *inode, bool force)
 	return err ?: attr_take(inode, &wire, clock);
 }
 
+/*
+ * What the C library reads and writes at a time. Each read of a synthetic file
+ * is a round trip: by those of procfs, 1024, it would be one for each KiB.
+ */
+#define SYNTHETIC_BLKSIZE 65536
+
 static void getattr_attributes(u32 flags, struct kstat *stat)
 {
 	static const struct {
@@ -588,6 +594,8 @@ int qtfs_getattr(struct mnt_idmap *idmap, const struct path *path,
 		stat->rdev = qi->rdev;
 	spin_lock(&qi->lock);
 	stat->blksize = is_power_of_2(qi->blksize) ? qi->blksize : PAGE_SIZE;
+	if (qi->flags & QTFS_ATTR_SYNTHETIC)
+		stat->blksize = SYNTHETIC_BLKSIZE;
 	if (qi->flags & QTFS_ATTR_BTIME) {
 		stat->result_mask |= STATX_BTIME;
 		stat->btime = qi->btime;

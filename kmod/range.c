@@ -274,14 +274,25 @@ loff_t qtfs_remap_file_range(struct file *in, loff_t in_pos, struct file *out,
 	return err ?: (len ?: max_t(loff_t, i_size_read(file_inode(in)) - in_pos, 0));
 }
 
+static u32 whence_encode(int whence)
+{
+	switch (whence) {
+	case SEEK_DATA:
+		return QTFS_SEEK_DATA;
+	case SEEK_HOLE:
+		return QTFS_SEEK_HOLE;
+	default:
+		return QTFS_SEEK_END;
+	}
+}
+
 loff_t qtfs_seek_call(struct file *file, loff_t offset, int whence)
 {
 	struct qtfs_open *open = qtfs_open_of(file);
 	struct qtfs_wire_seek body = {
 		.open	= cpu_to_le64(open->release.open),
 		.offset = cpu_to_le64(offset),
-		.whence = cpu_to_le32(whence == SEEK_DATA ? QTFS_SEEK_DATA :
-							    QTFS_SEEK_HOLE),
+		.whence = cpu_to_le32(whence_encode(whence)),
 	};
 	struct qtfs_wire_seek_rep rep;
 	struct qtfs_args args = {
@@ -293,7 +304,7 @@ loff_t qtfs_seek_call(struct file *file, loff_t offset, int whence)
 	};
 	int err;
 
-	if (offset < 0)
+	if (offset < 0 && whence != SEEK_END)
 		return -ENXIO;
 	err = qtfs_flush_pages(file_inode(file), NULL) ?:
 	      qtfs_call(open->session, &args);

@@ -19,8 +19,9 @@ int qtfs_fiemap(struct inode *inode, struct fiemap_extent_info *info,
 		u64 start, u64 len);
 
 /*
- * SEEK_DATA and SEEK_HOLE at the engine. Return: the offset, or a negative
- * errno; -EOPNOTSUPP from an engine that cannot tell.
+ * SEEK_DATA and SEEK_HOLE at the engine, or SEEK_END of a file that is never
+ * cached. Return: the offset, or a negative errno; -EOPNOTSUPP from an engine
+ * that cannot tell.
  */
 loff_t qtfs_seek_call(struct file *file, loff_t offset, int whence);
 

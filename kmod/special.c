@@ -15,6 +15,7 @@
 #include "inode.h"
 #include "lock.h"
 #include "poll.h"
+#include "range.h"
 #include "req.h"
 
 /* Synthetic files: one read is one read, with its own boundaries. */
@@ -47,12 +48,15 @@ static ssize_t qtfs_direct_write_iter(struct kiocb *iocb,
 			       from, 0);
 }
 
-/* Synthetic files have no size; their offsets are the server file's affair. */
+/* Synthetic files have no size here. Some have an end at the server. */
 static loff_t qtfs_direct_llseek(struct file *file, loff_t offset, int whence)
 {
-	if (whence == SEEK_END)
-		return -EINVAL;
-	return no_seek_end_llseek(file, offset, whence);
+	if (whence != SEEK_END)
+		return no_seek_end_llseek(file, offset, whence);
+	offset = qtfs_seek_call(file, offset, whence);
+	if (offset < 0)
+		return offset;
+	return vfs_setpos(file, offset, file_inode(file)->i_sb->s_maxbytes);
 }
 
 /* Nothing is cached: what the server's file does, be it EINVAL. */

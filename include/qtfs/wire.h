@@ -836,9 +836,10 @@ QTFS_WIRE_ASSERT(struct qtfs_wire_fallocate, 32);
 #define QTFS_FALLOC_INSERT	0x10u
 #define QTFS_FALLOC_UNSHARE	0x20u
 
-/* SEEK: SEEK_DATA and SEEK_HOLE. */
+/* SEEK: SEEK_DATA and SEEK_HOLE; SEEK_END where the client knows no size, DIRECT. */
 #define QTFS_SEEK_DATA		1u
 #define QTFS_SEEK_HOLE		2u
+#define QTFS_SEEK_END		3u
 struct qtfs_wire_seek {
 	__le64 open;
 	__le64 offset;

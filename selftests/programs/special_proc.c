@@ -112,6 +112,31 @@ TEST_F(special, positions)
 	EXPECT_EQ(0, memcmp(one + 5, other, 10));
 	EXPECT_EQ(15, lseek(fd, 0, SEEK_CUR));
 	EXPECT_EQ(0, pread(fd, other, 10, n + 100));
+	EXPECT_EQ(EINVAL, errno_of(lseek(fd, 0, SEEK_END)));
+	close(fd);
+}
+
+/* The C library asks for as much at once as the file says it likes. */
+TEST_F(special, not_by_the_kilobyte)
+{
+	struct stat st;
+
+	ASSERT_EQ(0, stat("proc/kallsyms", &st));
+	EXPECT_LE(8192, st.st_blksize);
+}
+
+/* A file of sysfs has an end, a page further on. */
+TEST_F(special, end)
+{
+	int fd = open("sys/kernel/uevent_seqnum", O_RDONLY);
+	char there[32];
+
+	ASSERT_LE(0, fd);
+	on_host(there, sizeof(there), "stat -c %%s /sys/kernel/uevent_seqnum");
+	EXPECT_EQ(atoi(there) - 2, lseek(fd, -2, SEEK_END));
+	EXPECT_EQ(atoi(there) - 2, lseek(fd, 0, SEEK_CUR));
+	EXPECT_EQ(0, pread(fd, other, 10, atoi(there)));
+	EXPECT_EQ(EINVAL, errno_of(lseek(fd, -atoi(there) - 1, SEEK_END)));
 	close(fd);
 }
 

@@ -108,7 +108,21 @@ Result<Payload> read_regular(Call& call, Open& open, size_t len, uint64_t offset
   return Payload(std::move(*buffer));
 }
 
-// Exactly one call: boundaries are the file's own.
+bool ready(const Open& open, short events) {
+  pollfd wanted{open.io(), events, 0};
+  return poll(&wanted, 1, 0) > 0;
+}
+
+// What is made while it is read comes a page at a time, in whole records: a long file would be a
+// round trip for each. Nothing that one might have to wait for, as for the kernel's messages: their
+// files never say that they can be written to, while those without poll(2) of their own always do.
+bool more_follows(const Open& open, size_t last, size_t room) {
+  constexpr size_t page = 4096;
+  return open.synthetic && open.seekable && last >= page / 2 && room >= std::max(page, last) &&
+         (!open.pollable || ready(open, POLLOUT));
+}
+
+// Boundaries are the file's own: a read ends where one of its own reads would.
 Result<size_t> read_once(Open& open, std::byte* to, size_t len, uint64_t offset, uint32_t flags) {
   const bool nowait = (flags & QTFS_READ_NOWAIT) != 0;
   const int fd = open.io();
@@ -123,13 +137,20 @@ Result<size_t> read_once(Open& open, std::byte* to, size_t len, uint64_t offset,
     if (errno != EOPNOTSUPP && errno != EINVAL)
       return Status::last();
     pollfd ready{fd, POLLIN, 0};
-    if (poll(&ready, 1, 0) == 0)
+    if (open.waits() && poll(&ready, 1, 0) == 0)
       return Status::error(EAGAIN);
   }
   got = open.seekable ? pread(fd, to, len, static_cast<off_t>(offset)) : read(fd, to, len);
   if (got < 0)
     return Status::last();
-  return static_cast<size_t>(got);
+  auto done = static_cast<size_t>(got);
+  while (more_follows(open, static_cast<size_t>(got), len - done)) {
+    got = pread(fd, to + done, len - done, static_cast<off_t>(offset + done));
+    if (got <= 0)
+      break;
+    done += static_cast<size_t>(got);
+  }
+  return done;
 }
 
 // How long a read of a terminal waits, in milliseconds, if that is set there (VTIME without VMIN).
@@ -141,11 +162,6 @@ std::optional<int> read_timeout(const Open& open) {
   return settings.c_cc[VTIME] * 100;
 }
 
-bool ready(const Open& open, short events) {
-  pollfd wanted{open.io(), events, 0};
-  return poll(&wanted, 1, 0) > 0;
-}
-
 // Where reading has to wait for somebody, it does so in the loop, and without a thread; a FIFO is
 // read there, too.
 Status read_where(Call& call, const Ref<Open>& open, bool nowait) {
@@ -155,7 +171,7 @@ Status read_where(Call& call, const Ref<Open>& open, bool nowait) {
     return call.interrupted ? Status::error(EINTR) : Status::defer();
   if (open->piped() && !open->passed)
     return {};
-  if (open->pollable && !ready(*open, POLLIN))
+  if (open->waits() && !ready(*open, POLLIN))
     return nowait ? Status::error(EAGAIN) : call.wait_for(open, POLLIN);
   if (call.interrupted)
     return Status::error(EINTR);
@@ -464,6 +480,26 @@ Status op_fallocate(Call& call) {
   return {};
 }
 
+namespace {
+
+// The end of a file that the client caches is the client's to know.
+std::optional<int> native_whence(const Open& open, uint32_t whence) {
+  if (open.type == QTFS_TYPE_DIR)
+    return std::nullopt;
+  switch (whence) {
+    case QTFS_SEEK_DATA:
+      return SEEK_DATA;
+    case QTFS_SEEK_HOLE:
+      return SEEK_HOLE;
+    case QTFS_SEEK_END:
+      return open.regular() ? std::nullopt : std::optional(SEEK_END);
+    default:
+      return std::nullopt;
+  }
+}
+
+}  // namespace
+
 Status op_seek(Call& call) {
   const auto body = call.take<qtfs_wire_seek>();
   if (!body || body->reserved || !call.body.done())
@@ -471,14 +507,15 @@ Status op_seek(Call& call) {
   const auto open = call.open(body->open);
   if (!open)
     return open.status();
-  const uint32_t whence = le32toh(body->whence);
-  if ((whence != QTFS_SEEK_DATA && whence != QTFS_SEEK_HOLE) || (*open)->type == QTFS_TYPE_DIR)
+  const auto native = native_whence(**open, le32toh(body->whence));
+  if (!native)
     return Status::error(EINVAL);
   std::lock_guard guard((*open)->mutex);
-  const off_t at = lseek((*open)->io(), static_cast<off_t>(le64toh(body->offset)),
-                         whence == QTFS_SEEK_DATA ? SEEK_DATA : SEEK_HOLE);
+  const off_t at = lseek((*open)->io(), static_cast<off_t>(le64toh(body->offset)), *native);
   if (at < 0)
     return Status::last();
+  if (*native == SEEK_END)
+    (*open)->stream_offset = static_cast<uint64_t>(at);
   call.reply.put(qtfs_wire_seek_rep{htole64(static_cast<uint64_t>(at))});
   return {};
 }

@@ -243,8 +243,11 @@ Result<qtfs_wire_opened> grant_open(Call& call, const Ref<Node>& node, Opened ma
   open->flags = flags;
   open->type = made.pipe ? uint32_t{QTFS_TYPE_FIFO} : node->key.type;
   open->synthetic = node->traits.synthetic;
-  if (!made.socket && !made.pipe)  // else the descriptor says nothing of the node's filesystem
-    open->memory = call.context->kinds.get(open->fd.get(), node->key.dev).memory;
+  if (!made.socket && !made.pipe) {  // else the descriptor says nothing of the node's filesystem
+    const FsKind kind = call.context->kinds.get(open->fd.get(), node->key.dev);
+    open->memory = kind.memory;
+    open->mqueue = kind.mqueue;
+  }
   open->kernel_append = made.kernel_append;
   open->socket = made.socket;
   open->passed = made.passed;

@@ -36,7 +36,7 @@ TEST_F(Synthetic, ProcIsReadWhole) {
 }
 
 TEST_F(Synthetic, ReadsKeepTheirBoundaries) {
-  // One read gives what one read(2) gives, however much was asked for. A file that stays as it is.
+  // What does not ask for more than a page gets what one read(2) gives.
   const UniqueFd own(::open("/proc/kallsyms", O_RDONLY));
   const auto entry = client_.walk(slash_, "proc/kallsyms");
   ASSERT_EQ(0, entry.err());
@@ -45,13 +45,52 @@ TEST_F(Synthetic, ReadsKeepTheirBoundaries) {
   std::string buffer(65536, '\0');
   uint64_t offset = 0;
   for (int i = 0; i < 20; i++) {
-    const ssize_t want = pread(own.get(), buffer.data(), 65536, static_cast<off_t>(offset));
+    const ssize_t want = pread(own.get(), buffer.data(), 4096, static_cast<off_t>(offset));
     ASSERT_GT(want, 0);
-    const auto got = client_.read(id_of(*opened), offset, 65536);
+    const auto got = client_.read(id_of(*opened), offset, 4096);
     ASSERT_EQ(0, got.err());
     ASSERT_EQ(std::string_view(buffer.data(), static_cast<size_t>(want)), *got);
     offset += static_cast<uint64_t>(want);
   }
+}
+
+TEST_F(Synthetic, LongFilesAreReadInFewAndWholeRecords) {
+  // By itself the file gives less than a page to each read(2), and never a part of a line.
+  const auto entry = client_.walk(slash_, "proc/kallsyms");
+  ASSERT_EQ(0, entry.err());
+  const auto opened = client_.open(id_of(*entry), QTFS_OPEN_READ);
+  ASSERT_EQ(0, opened.err());
+  std::ifstream in("/proc/kallsyms");
+  const std::string own{std::istreambuf_iterator<char>(in), {}};
+  ASSERT_LT(500'000u, own.size());
+  std::string text;
+  for (int reads = 1;; reads++) {
+    const auto got = client_.read(id_of(*opened), text.size(), 65536);
+    ASSERT_EQ(0, got.err());
+    if (got->empty())
+      break;
+    ASSERT_EQ('\n', got->back());
+    text += *got;
+    ASSERT_GE(text.size() / 50'000 + 1, static_cast<size_t>(reads));
+  }
+  EXPECT_TRUE(own == text);
+}
+
+TEST_F(Synthetic, AnEndIsWhereTheFileHasOne) {
+  const auto at_end = [&](const std::string& name) {
+    const auto entry = client_.walk(slash_, name);
+    const auto opened = client_.open(id_of(*entry), QTFS_OPEN_READ);
+    return client_.seek(id_of(*opened), static_cast<uint64_t>(-4), QTFS_SEEK_END);
+  };
+  const auto own = [](const std::string& name) {
+    const UniqueFd fd(::open(("/" + name).c_str(), O_RDONLY));
+    return lseek(fd.get(), -4, SEEK_END);
+  };
+  const auto attribute = at_end("sys/kernel/uevent_seqnum");
+  ASSERT_EQ(0, attribute.err());
+  EXPECT_EQ(own("sys/kernel/uevent_seqnum"), static_cast<off_t>(*attribute));
+  EXPECT_EQ(-1, own("proc/filesystems"));
+  EXPECT_EQ(EINVAL, at_end("proc/filesystems").err());
 }
 
 TEST_F(Synthetic, LinksToWhoAsksAreNotTheEngines) {
