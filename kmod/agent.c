@@ -270,7 +270,8 @@ static ssize_t agent_write(struct file *file, const char __user *buf,
 		return -EINVAL;
 	if (copy_from_user(&answer, buf, sizeof(answer)))
 		return -EFAULT;
-	if (answer.error > MAX_ERRNO || answer.reserved)
+	/* From there on they are the kernel's own, which no program may see. */
+	if (answer.error >= ERESTARTSYS || answer.reserved)
 		return -EINVAL;
 	return agent_answer(answer.id, -(int)answer.error) ? len : -ENOENT;
 }

@@ -109,6 +109,7 @@ static long bound_accept(struct file *file,
 		.out	 = { &rep, sizeof(rep) },
 		.out_min = sizeof(rep),
 		.cred	 = open->cred,
+		.fragile = true,
 	};
 	/* Until its program listens, nobody shall have arrived. */
 	bool listens = READ_ONCE(open->bound->sk->sk_state) == TCP_LISTEN;

@@ -44,6 +44,7 @@ ssize_t qtfs_read_once(struct qtfs_open *open, loff_t pos, size_t count,
 		.cred	  = open->cred,
 		.open	  = open->poll ? open : NULL,
 		.may_park = open->poll,
+		.fragile  = open->socket,
 	};
 	ssize_t n;
 	int err;
@@ -140,6 +141,7 @@ ssize_t qtfs_write_once(struct kiocb *iocb, size_t count,
 		.cred	  = open->cred,
 		.open	  = open->poll ? open : NULL,
 		.may_park = open->poll,
+		.fragile  = open->socket,
 		.chan	  = qtfs_locked_chan(iocb->ki_filp),
 	};
 	void *copy = kvmalloc(count, GFP_KERNEL);

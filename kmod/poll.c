@@ -153,6 +153,7 @@ static int poll_ask(struct qtfs_open *open)
 		.out	    = { &rep, sizeof(rep) },
 		.out_min    = sizeof(rep),
 		.session_op = true,
+		.fragile    = open->socket,
 		.chan	    = poll_chan(open),
 	};
 	struct qtfs_session *session = open->session;
@@ -237,13 +238,15 @@ void qtfs_poll_forget(struct qtfs_open *open)
 	spin_unlock_bh(&open->session->poll_lock);
 }
 
-void qtfs_poll_abort(struct qtfs_session *session)
+void qtfs_poll_abort(struct qtfs_session *session, bool all)
 {
 	struct qtfs_poll *poll;
 	int bucket;
 
 	spin_lock_bh(&session->poll_lock);
 	hash_for_each(session->polled, bucket, poll, link) {
+		if (!all && !poll->fragile)
+			continue;
 		poll->asked = false;
 		wake_up_poll(&poll->wq, EPOLLERR | EPOLLHUP | EPOLLIN |
 					EPOLLOUT);

@@ -26,6 +26,7 @@ struct qtfs_wire_level;
  * @asked: @level is the engine's word
  * @told: somebody was told: who looks again asks the engine. What is ready may
  *	have been taken by others, of which the engine does not tell
+ * @fragile: ends with the connection to the server
  */
 struct qtfs_poll {
 	wait_queue_head_t wq;
@@ -36,6 +37,7 @@ struct qtfs_poll {
 	u32 once;
 	bool asked;
 	bool told;
+	bool fragile;
 };
 
 /* NULL when memory is short. Freed by kfree(). */
@@ -57,7 +59,10 @@ int qtfs_poll_push(struct qtfs_session *session, const void *body, size_t len);
 /* The file is closed: nobody waits any more. */
 void qtfs_poll_forget(struct qtfs_open *open);
 
-/* All who wait look again, and find an error. */
-void qtfs_poll_abort(struct qtfs_session *session);
+/*
+ * All who wait look again, and find an error. Unless @all, only those of what
+ * ends with the connection to the server.
+ */
+void qtfs_poll_abort(struct qtfs_session *session, bool all);
 
 #endif /* QTFS_POLL_H */

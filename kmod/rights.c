@@ -253,6 +253,7 @@ static int rights_take(struct file *file, struct qtfs_agent_right __user *to)
 		.out	 = { &taken, sizeof(taken) },
 		.out_min = sizeof(taken),
 		.cred	 = open->cred,
+		.fragile = true,
 	};
 	u64 clock = qtfs_clock(file_inode(file)->i_sb);
 	struct qtfs_agent_right what = {};
@@ -267,10 +268,19 @@ static int rights_take(struct file *file, struct qtfs_agent_right __user *to)
 	if (err)
 		return err;
 	what.kind = le32_to_cpu(taken.kind);
-	if (what.kind == QTFS_RIGHT_FILE)
+	switch (what.kind) {
+	case QTFS_RIGHT_FILE:
 		came = take_file(file, &taken, clock);
-	else
+		break;
+	case QTFS_RIGHT_PIPE_READ:
+	case QTFS_RIGHT_PIPE_WRITE:
+	case QTFS_RIGHT_SOCKET:
 		came = relay_file(file, &taken.opened, clock, &type);
+		break;
+	default:
+		came = ERR_PTR(-EPROTO);
+		qtfs_release_now(open->session, le64_to_cpu(taken.opened.open));
+	}
 	if (IS_ERR(came))
 		return PTR_ERR(came);
 	what.type = type;
@@ -304,6 +314,7 @@ static int give_call(struct qtfs_open *open, struct qtfs_open *right,
 		.out_min = sizeof(*opened),
 		.cred	 = open->cred,
 		.open	 = right,
+		.fragile = true,
 	};
 
 	return qtfs_call(open->session, &args);

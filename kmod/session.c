@@ -336,6 +336,8 @@ static void session_lost(struct qtfs_chan *chan, int err)
 	qtfs_err("connection to the server lost: error %d\n", err);
 	for (i = 0; i < session->nr_chans; i++)
 		qtfs_chan_fail(session->chans[i], -ECONNRESET);
+	/* What programs are connected by does not come back. */
+	qtfs_poll_abort(session, false);
 }
 
 static const struct qtfs_chan_ops session_chan_ops = {
@@ -641,7 +643,7 @@ void qtfs_session_close(struct qtfs_session *session)
 void qtfs_session_abort(struct qtfs_session *session)
 {
 	session_abort(session, -EIO);
-	qtfs_poll_abort(session);
+	qtfs_poll_abort(session, true);
 }
 
 bool qtfs_session_is_local(const struct qtfs_session *session)

@@ -50,6 +50,7 @@ static long connection_ioctl(struct file *file, unsigned int cmd,
 		.nr_in	= 1,
 		.in[0]	= { &body, sizeof(body) },
 		.cred	= open->cred,
+		.fragile = true,
 	};
 
 	if (cmd != QTFS_AGENT_SHUTDOWN)
@@ -135,7 +136,10 @@ int qtfs_socket_attach(struct inode *inode, struct file *file,
 	qtfs_open_of(file)->socket = kind;
 	stream_open(inode, file);
 	/* It is always known what it is ready for. */
-	return qtfs_open_of(file)->poll ? socket_types[kind] : -EPROTO;
+	if (!qtfs_open_of(file)->poll)
+		return -EPROTO;
+	qtfs_open_of(file)->poll->fragile = true;
+	return socket_types[kind];
 }
 
 /* Connects as the caller. Return: SOCK_*, or an error. */

@@ -6,12 +6,11 @@
 #include <dirent.h>
 #include <linux/fiemap.h>
 #include <linux/fs.h>
-#include <sys/ioctl.h>
 #include <poll.h>
+#include <sys/ioctl.h>
 #include <sys/statfs.h>
-#include <sys/un.h>
 
-#include "fake_engine.h"
+#include "hostile.h"
 
 /* Spoilers: what is wrong */
 static void huge(struct reply *r)
@@ -34,22 +33,7 @@ static void body_beyond_frame(struct reply *r)
 	r->sealed = true;
 }
 
-static struct qtfs_wire_opened *opened(struct reply *r)
-{
-	return (void *)r->bytes;
-}
-
-/* The one that has another name already. */
-static void the_folder(struct reply *r)
-{
-	r->entry->node = htole64(3);
-	put_attr(r->attr, 3);
-}
-
 static void body_not_aligned(struct reply *r)	{ r->body += 3; }
-static void body_short(struct reply *r)		{ r->body -= 8; }
-static void body_long(struct reply *r)		{ r->body += 512; }
-static void payload_unasked(struct reply *r)	{ r->payload += 64; }
 static void payload_large(struct reply *r)	{ r->payload = 200 << 10; }
 static void wrong_op(struct reply *r)		{ r->hdr.op = htole16(QTFS_OP_RENAME); }
 static void no_such_op(struct reply *r)		{ r->hdr.op = htole16(60000); }
@@ -60,30 +44,11 @@ static void push_with_tag(struct reply *r)	{ r->hdr.flags = htole16(QTFS_FRAME_P
 static void twice(struct reply *r)		{ r->times = 2; }
 static void cut_header(struct reply *r)		{ r->cut = 20; r->close_after = true; }
 static void cut_body(struct reply *r)		{ r->cut = sizeof(r->hdr) + 16; r->close_after = true; }
-static void odd_status(struct reply *r)		{ r->hdr.status = htole32(9999); r->body = r->payload = 0; }
 static void restart_status(struct reply *r)	{ r->hdr.status = htole32(512); r->body = r->payload = 0; }
 
-static void nothing(struct reply *r)		{ }
-static void no_socket(struct reply *r)		{ opened(r)->socket = 0; }
-static void odd_socket(struct reply *r)		{ opened(r)->socket = htole32(9); }
-static void not_pollable(struct reply *r)	{ opened(r)->flags = 0; }
-static void odd_type(struct reply *r)		{ r->attr->type = htole32(99); }
 static void no_type(struct reply *r)		{ r->attr->type = 0; }
-
-/* But for the root, where everything begins. */
-static void now_a_file(struct reply *r)
-{
-	if (le64toh(r->attr->ino) != 1)
-		r->attr->type = htole32(QTFS_TYPE_REG);
-}
-
-static void now_a_dir(struct reply *r)		{ r->attr->type = htole32(QTFS_TYPE_DIR); }
 static void mode_bits(struct reply *r)		{ r->attr->mode = htole32(0170644); }
-static void nanoseconds(struct reply *r)	{ r->attr->mtime_ns = htole32(1000000000); }
 static void negative_size(struct reply *r)	{ r->attr->size = htole64(-5ull); }
-static void no_node(struct reply *r)		{ r->entry->node = 0; }
-static void all_ones_node(struct reply *r)	{ r->entry->node = htole64(QTFS_PREV); }
-static void root_again(struct reply *r)		{ r->entry->node = htole64(1); }
 static void no_links(struct reply *r)		{ r->attr->nlink = 0; }
 static void odd_ids(struct reply *r)		{ r->attr->uid = r->attr->gid = 0xffffffff; }
 static void odd_device(struct reply *r)		{ r->attr->rdev_major = r->attr->rdev_minor = 0xffffffff; r->attr->type = htole32(QTFS_TYPE_CHR); }
@@ -213,7 +178,6 @@ static void parked(struct reply *r)
 	unpark(r, 5, QTFS_OP_LOCK);
 }
 
-static void parked_only(struct reply *r)	{ r->hdr.flags |= htole16(QTFS_FRAME_PARKED); r->body = 8; }
 static void parked_long(struct reply *r)	{ park(r, 5, 16); unpark(r, 5, QTFS_OP_LOCK); }
 static void parked_twice(struct reply *r)	{ park(r, 5, 8); park(r, 6, 8); unpark(r, 6, QTFS_OP_LOCK); }
 static void result_twice(struct reply *r)	{ parked(r); r->times = 2; }
@@ -280,7 +244,6 @@ static void mounts_short(struct reply *r)	{ push(r, QTFS_OP_PUSH_MOUNTS, 0); }
 static void mounts_long(struct reply *r)	{ push(r, QTFS_OP_PUSH_MOUNTS, 16); }
 static void begins_a_mount(struct reply *r)	{ r->attr->flags = htole32(QTFS_ATTR_MOUNT_ROOT); r->attr->mnt_id = htole64(7); }
 static void begins_none(struct reply *r)	{ r->attr->flags = 0; r->attr->mnt_id = 0; }
-static void begins_another(struct reply *r)	{ r->attr->mnt_id = htole64(9); }
 static void push_large(struct reply *r)		{ push(r, QTFS_OP_PUSH_EVENT, 16384); }
 static void push_beyond(struct reply *r)	{ push(r, QTFS_OP_PUSH_EVENT, 16392); }
 static void garbage(struct reply *r)		{ memset(r->before, 0xa5, r->before_len = 200); }
@@ -422,33 +385,6 @@ static int do_read_fifo(void)
 	return n < 0 ? errno : n == 5 && !memcmp(buf, "hello", 5) ? 0 : EBADMSG;
 }
 
-/* As the agent, who is asked nothing: there is no connection. */
-static int do_connect(void)
-{
-	struct sockaddr_un address = { AF_UNIX, "sock" };
-	int agent = open("/dev/qtfs-agent", O_RDWR);
-	int fd = socket(AF_UNIX, SOCK_STREAM, 0);
-	int err = 0;
-
-	if (agent < 0 || fd < 0)
-		return errno;
-	if (connect(fd, (struct sockaddr *)&address, sizeof(address)))
-		err = errno;
-	close(fd);
-	close(agent);
-	return err;
-}
-
-/* With a folder known that an answer might move. */
-static int do_mksock(void)
-{
-	struct stat st;
-
-	if (stat("dir", &st))
-		return errno;
-	return errno_of(mknod("other", S_IFSOCK | 0600, 0));
-}
-
 /* Into what says that it is a mount, and down a name below it. */
 static int do_enter(void)
 {
@@ -471,12 +407,6 @@ static int do_statfs(void)
 
 	return errno_of(statfs(".", &st));
 }
-
-/*
- * DEAD: a protocol error ends the connection. LOST: it ends without one.
- * CALM: whatever comes, but no harm. ENDLESS: goes on until it is killed.
- */
-enum { DEAD = -1, CALM = -2, LOST = -3, ENDLESS = -4 };
 
 /* Sets a project and flags of both kinds, and asks for them. */
 static int do_flags(void)
@@ -532,27 +462,6 @@ static int do_dedupe(void)
 	return job.to.status < 0 ? -job.to.status :
 	       job.to.bytes_deduped == 2 ? 0 : 201;
 }
-
-FIXTURE(engine)
-{
-	struct evil evil;
-	char dir[64];
-	pid_t pid;
-};
-
-FIXTURE_VARIANT(engine)
-{
-	unsigned int op;
-	spoiler spoil;
-	int (*act)(void);
-	int want;
-};
-
-#define EVIL(spoiler, OP, action, wanted)				\
-	FIXTURE_VARIANT_ADD(engine, OP##_##spoiler##_##action) {	\
-		.op = QTFS_OP_##OP, .spoil = spoiler, .act = action,	\
-		.want = wanted,						\
-	}
 
 EVIL(huge, STATFS, do_statfs, DEAD);
 EVIL(tiny, STATFS, do_statfs, DEAD);
@@ -611,13 +520,6 @@ EVIL(ready_long, POLL, do_poll, DEAD);
 EVIL(level_odd, POLL, do_poll_read, 0);
 EVIL(body_short, POLL, do_poll, DEAD);
 EVIL(restart_status, STATFS, do_statfs, EIO);
-EVIL(no_socket, OPEN, do_connect, EPROTO);
-EVIL(odd_socket, OPEN, do_connect, EPROTO);
-EVIL(not_pollable, OPEN, do_connect, EPROTO);
-EVIL(nothing, MKNOD, do_mksock, 0);
-EVIL(the_folder, MKNOD, do_mksock, EPROTO);
-EVIL(now_a_file, MKNOD, do_mksock, EPROTO);
-
 EVIL(odd_type, LOOKUP, do_stat, EPROTO);
 EVIL(no_type, LOOKUP, do_stat, EPROTO);
 EVIL(mode_bits, LOOKUP, do_stat, EPROTO);
@@ -681,90 +583,5 @@ EVIL(name_long, READDIR, do_list, EPROTO);
 EVIL(name_beyond, READDIR, do_list, EPROTO);
 EVIL(list_empty_no_end, READDIR, do_list, EPROTO);
 EVIL(list_for_ever, READDIR, do_list, ENDLESS);
-
-FIXTURE_SETUP(engine)
-{
-	char opts[64];
-	int port;
-
-	self->evil = (struct evil){ variant->op, variant->spoil, 0 };
-	self->pid = listen_and(run_fake_engine, &self->evil, &port);
-	ASSERT_LT(0, self->pid);
-	snprintf(self->dir, sizeof(self->dir), "/tmp/hostile.XXXXXX");
-	ASSERT_NE(NULL, mkdtemp(self->dir));
-	snprintf(opts, sizeof(opts), "port=%d,connect_timeout=10,nconnect=1", port);
-	ASSERT_EQ(0, mount("127.0.0.1:/", self->dir, "qtfs", 0, opts))
-		TH_LOG("%m");
-}
-
-FIXTURE_TEARDOWN(engine)
-{
-	double start = now();
-
-	kill(self->pid, SIGKILL);
-	waitpid(self->pid, NULL, 0);
-	EXPECT_EQ(0, umount2(self->dir, MNT_FORCE)) TH_LOG("%m");
-	/* A lookup may still have been under way in the one that was killed. */
-	EXPECT_GT(60, now() - start) TH_LOG("slow to unmount");
-	rmdir(self->dir);
-}
-
-#define QTINFO(out, what, ...)						\
-	run_argv((char *[]){ "qtinfo", "--json", what, ##__VA_ARGS__, NULL }, \
-		 out, sizeof(out))
-
-static int protocol_errors(char *dir)
-{
-	static const char key[] = "\"protocol_errors\":";
-	char out[16384], *at;
-
-	if (QTINFO(out, "stats", dir))
-		return -1;
-	at = strstr(out, key);
-	return at ? atoi(at + strlen(key)) : -1;
-}
-
-/* The lab's own mount is not. */
-static bool lost(void)
-{
-	char out[4096];
-
-	return !QTINFO(out, "mounts") && strstr(out, "\"lost\"");
-}
-
-TEST_F(engine, reply)
-{
-	int status = -1;
-	double end;
-	pid_t pid;
-
-	pid = fork();
-	if (!pid)
-		_exit(chdir(self->dir) ? 200 : variant->act());
-
-	if (variant->want == DEAD || variant->want == LOST) {
-		end = now() + 60;
-		while (!lost() && now() < end)
-			nap_ms(50);
-		EXPECT_TRUE(lost()) TH_LOG("connection goes on");
-		EXPECT_EQ(variant->want == DEAD, protocol_errors(self->dir));
-		kill(pid, SIGKILL);
-		EXPECT_TRUE(ends_within(pid, 60, &status)) TH_LOG("unkillable");
-		return;
-	}
-	if (!ends_within(pid, variant->want == ENDLESS ? 2 : 90, &status)) {
-		EXPECT_EQ(ENDLESS, variant->want) TH_LOG("no end");
-		kill(pid, SIGKILL);
-		EXPECT_TRUE(ends_within(pid, 60, &status)) TH_LOG("unkillable");
-		return;
-	}
-	EXPECT_TRUE(WIFEXITED(status));
-	if (variant->want == CALM || variant->want == ENDLESS) {
-		EXPECT_NE(200, WEXITSTATUS(status));
-	} else {
-		EXPECT_EQ(variant->want, WEXITSTATUS(status));
-	}
-	EXPECT_FALSE(lost());
-}
 
 TEST_HARNESS_MAIN
