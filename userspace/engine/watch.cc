@@ -13,6 +13,8 @@ namespace {
 
 // Some files tell of these only to the first who asks.
 constexpr uint32_t told_once = QTFS_POLL_PRI | QTFS_POLL_ERR;
+// The ring tells of these whatever it is asked for: while they last, of nothing else.
+constexpr uint32_t told_always = QTFS_POLL_ERR | QTFS_POLL_HUP | QTFS_POLL_RDHUP;
 
 constexpr struct {
   uint32_t wire;
@@ -175,7 +177,7 @@ void Watch::listen_rest(uint32_t told) {
   rest_ = false;
   deaf_ = true;  // until the client looks; then for everything
   // What is told once would be told to the ring then, which would not pass it on.
-  if (told == QTFS_POLL_ALL || (told & told_once))
+  if (told == QTFS_POLL_ALL || (told & (told_once | told_always)))
     return;
   listening_ = true;
   table_.host_.watch_ring().poll_fd(open_->fd.get(), from_wire(QTFS_POLL_ALL & ~told), true, op_);
