@@ -6,12 +6,12 @@
 need blockdev findmnt mkfs.ext4
 
 # An ext4 of its own on the host, mounted on $SRV/disk.
-on_host "mkdir $SRV/disk $SRV/other $SRV/bound
+on_host "mkdir $SRV/disk $SRV/other $SRV/bound $SRV/shared $SRV/peer
 	modprobe loop
 	truncate -s 64M $SRV/image && mkfs.ext4 -q -N 16384 $SRV/image
 	losetup -P -f --show $SRV/image >$SRV/device" || bail "no loop device"
 DEV=$(on_host cat "$SRV/device")
-at_end on_host "umount -l $SRV/disk $SRV/other $SRV/bound $SRV/moved 2>/dev/null; losetup -d $DEV"
+at_end on_host "umount -l $SRV/disk $SRV/other $SRV/bound $SRV/moved $SRV/shared $SRV/peer 2>/dev/null; losetup -d $DEV"
 
 mount_disk() {
 	on_host mount "$DEV" "$SRV/disk"
@@ -48,11 +48,12 @@ expect_output "" find "$DIR" -xdev -name file
 expect_output "$DIR/disk/file" find "$DIR" -name file
 expect_says busy rmdir "$DIR/disk"
 
-MANY=3000
+MANY=10000
 [[ ${QTFS_KERNEL-} != @(debug|um) ]] || MANY=300 # it takes minutes there
 
 begin "what clients know does not keep the server from unmounting"
-on_host "cd $SRV/disk && mkdir many && cd many && seq $MANY | xargs touch"
+on_host "mkdir $SRV/disk/many && cd $SRV/disk/many && python3 -IS -c 'import os
+for n in range($MANY): os.mknod(str(n))'" || fail "cannot make them"
 expect_eq $MANY "$(find "$DIR/disk/many" -type f -size 0 | wc -l)" "files"
 expect_ok on_host umount "$SRV/disk"
 wait_until 10 nobody_uses "$DEV" || fail "the device is still in use"
@@ -120,6 +121,30 @@ expect_eq 3 "$(grep -c " $DIR/disk" /proc/self/mounts)" "mounts"
 expect_ok on_host "umount $SRV/disk/sub/sub $SRV/disk/sub"
 wait_until 10 sh -c "! ls $DIR/disk/sub/sub 2>/dev/null" || fail "still there"
 expect_output "" ls "$DIR/disk/sub"
+
+begin "what is mounted below a shared mount is at each of its places, and goes from each"
+on_host "mkdir -p $SRV/base/sub
+	mount --bind $SRV/base $SRV/shared && mount --make-shared $SRV/shared &&
+	mount --bind $SRV/shared $SRV/peer && mount -t tmpfs none $SRV/shared/sub &&
+	echo everywhere >$SRV/peer/sub/file" || fail "cannot mount"
+for place in shared peer; do
+	wait_until 10 grep -q everywhere "$DIR/$place/sub/file" || fail "not seen at $place"
+	expect_output qtfs type_of "$DIR/$place/sub"
+done
+expect_output "" ls "$DIR/base/sub"
+mkdir "$TMP/again"
+expect_ok mount --bind "$DIR/peer" "$TMP/again"
+at_end umount -l "$TMP/again"
+expect_output everywhere cat "$TMP/again/sub/file"
+expect_output everywhere unshare -m --propagation slave \
+	chroot "$MNT" /bin/sh -c "read -r line <$SRV/shared/sub/file; echo \$line"
+expect_ok on_host umount "$SRV/peer/sub"
+for place in "$DIR/shared" "$DIR/peer" "$TMP/again"; do
+	wait_until 10 test ! -e "$place/sub/file" || fail "still at $place"
+	expect_output "" ls "$place/sub"
+done
+expect_ok umount "$TMP/again"
+expect_ok on_host "umount $SRV/peer $SRV/shared"
 
 begin "a program with a file open there keeps it, and loses nothing"
 exec 7<>"$DIR/disk/held"

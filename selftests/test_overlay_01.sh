@@ -87,6 +87,28 @@ as_user 1000 unshare --user --map-root-user --mount sh -c "
 expect_output 0 cat "$DIR/volume/who"
 expect_output "1000 1000" stat -c "%u %g" "$DIR/volume/who"
 
+begin "an idmapped mount is refused, rather than half right"
+expect_output EINVAL python3 -IS -c '
+import ctypes, errno, os, signal, struct, sys
+libc = ctypes.CDLL(None, use_errno=True)
+asking, telling = os.pipe()
+child = os.fork()
+if not child:
+    libc.unshare(0x10000000)  # CLONE_NEWUSER
+    os.write(telling, b"x")
+    signal.pause()
+os.read(asking, 1)
+for name in ("uid_map", "gid_map"):
+    with open(f"/proc/{child}/{name}", "w") as f:
+        f.write("0 100000 1000")
+space = os.open(f"/proc/{child}/ns/user", os.O_RDONLY)
+tree = libc.syscall(428, -100, sys.argv[1].encode(), 1)  # open_tree, OPEN_TREE_CLONE
+assert tree >= 0, os.strerror(ctypes.get_errno())
+attr = struct.pack("4Q", 0x100000, 0, 0, space)  # MOUNT_ATTR_IDMAP
+result = libc.syscall(442, tree, b"", 0x1000, attr, len(attr))  # mount_setattr
+print(errno.errorcode[ctypes.get_errno()] if result < 0 else "mapped")
+os.kill(child, signal.SIGKILL)' "$DIR"
+
 begin "no place to swap to"
 expect_ok sh -c "head -c 1M /dev/zero >$DIR/swap && chmod 600 $DIR/swap && mkswap -q $DIR/swap"
 expect_fail EINVAL swapon "$DIR/swap"

@@ -69,6 +69,33 @@ TEST_F(tree, omit_and_now)
 	EXPECT_EQ(3000, st.st_mtim.tv_sec);
 }
 
+/* Reading is noted, or not, as the server's filesystem and the open say. */
+TEST_F(tree, of_reading)
+{
+	static const struct {
+		const char *name;
+		int flags;
+		bool noted;
+	} files[] = {
+		{ "read", O_RDONLY, true },
+		{ "quietly", O_RDONLY | O_NOATIME, false },
+	};
+	char out[64], buf[8];
+	unsigned int i;
+	int fd;
+
+	for (i = 0; i < ARRAY_LEN(files); i++) {
+		ASSERT_EQ(0, on_host(NULL, 0, "cd %s && echo text >%s && touch -d @1000 %s",
+				     self->srv, files[i].name, files[i].name));
+		fd = open(files[i].name, files[i].flags);
+		ASSERT_LE(0, fd) TH_LOG("%m");
+		EXPECT_EQ(5, read(fd, buf, sizeof(buf)));
+		close(fd);
+		on_host(out, sizeof(out), "stat -c %%X %s/%s", self->srv, files[i].name);
+		EXPECT_EQ(files[i].noted, atol(out) > 1000) TH_LOG("%s: %s", files[i].name, out);
+	}
+}
+
 /* A time that was set is not undone by writes of before. */
 TEST_F(tree, set_after_writing)
 {
