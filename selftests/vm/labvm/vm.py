@@ -59,6 +59,7 @@ class Vm:
         # norandmaps: QEMU translates a library again for each address it is loaded at, which
         # makes a process take twice as long to start.
         words = [*self.machine_arguments(), "panic=-1", "oops=panic", "norandmaps", "audit=0",
+                 "init_on_alloc=0", "hardened_usercopy=off", "randomize_kstack_offset=off",
                  "rcupdate.rcu_expedited=1", "log_buf_len=4M", "printk.devkmsg=on",
                  "ignore_loglevel" if self.options.verbose else "quiet loglevel=5",
                  "brd.rd_nr=1", f"brd.rd_size={settings.get('srv', 0) * 1024}"]
