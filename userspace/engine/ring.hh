@@ -64,8 +64,8 @@ class Ring {
   virtual void splice(int pipe, int fd, size_t len, RingOp& op) = 0;
   virtual void read(int fd, std::span<std::byte> to, RingOp& op) = 0;
   // Tells what @fd is ready for, of @events (poll(2)): at once if there is something, and again
-  // whenever it is woken, with what it is ready for then. @once, or where the kernel cannot do
-  // that: one time, and !more. Any number of these on a descriptor.
+  // whenever it is woken, with what it is ready for then. @once, or where that cannot be had: one
+  // time, and !more. Any number of these on a descriptor.
   virtual void poll_fd(int fd, short events, bool once, RingOp& op) = 0;
   virtual void timeout(unsigned seconds, RingOp& op) = 0;
   // What is cancelled completes, soon, with ECANCELED or as it would have.

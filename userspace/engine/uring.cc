@@ -2,12 +2,14 @@
 // The ring on io_uring, and the only file that knows liburing: what the running kernel lacks is
 // found out when the ring is opened.
 #include <liburing.h>
+#include <poll.h>
 #include <sys/mman.h>
 
 #include <array>
 #include <utility>
 #include <vector>
 
+#include "engine/edge_polls.hh"
 #include "engine/ring.hh"
 #include "lib/unique_fd.hh"
 
@@ -71,6 +73,9 @@ class Uring final : public Ring {
   };
   std::vector<Quiet> quiet_;  // they complete when they are submitted
   bool hurry_ = false;
+  void wait_for_edges();
+  EdgePolls edges_;  // unless multishot_
+  RingOp edges_op_;
 };
 
 // Buffers that the kernel picks from when bytes arrive.
@@ -290,7 +295,22 @@ void Uring::read(int fd, std::span<std::byte> to, RingOp& op) {
   io_uring_sqe_set_data(entry, &op);
 }
 
+void Uring::wait_for_edges() {
+  poll_fd(edges_.fd(), POLLIN, true, edges_op_);
+}
+
 void Uring::poll_fd(int fd, short events, bool once, RingOp& op) {
+  if (!multishot_ && !once && edges_.add(fd, events, op)) {
+    if (edges_op_.done)
+      return;
+    edges_op_ = {[](void* self, const Completion&) {
+                   auto& ring = *static_cast<Uring*>(self);
+                   ring.edges_.tell();
+                   ring.wait_for_edges();
+                 },
+                 this};
+    return wait_for_edges();
+  }
   io_uring_sqe* entry = sqe(&op);
   const auto mask = static_cast<unsigned>(static_cast<unsigned short>(events));
   if (multishot_ && !once)
@@ -310,6 +330,10 @@ void Uring::timeout(unsigned seconds, RingOp& op) {
 }
 
 void Uring::cancel(RingOp& op) {
+  if (edges_.remove(op)) {
+    sqe(&op);  // does nothing, and completes
+    return;
+  }
   io_uring_sqe* entry = sqe(nullptr);
   io_uring_prep_cancel(entry, &op, 0);
   io_uring_sqe_set_data(entry, nullptr);

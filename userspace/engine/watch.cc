@@ -197,11 +197,11 @@ uint32_t Watch::news(uint32_t mask, bool more) {
   held_ |= mask & told_once & ~fresh;
   if (fresh && !more)
     listen_rest(told_ | known_);
-  if (!fresh && more) {
+  if (!fresh && more && !(told_ & told_always)) {
     rest_ = true;  // when that has ended
     deaf_ = true;
     table_.host_.watch_ring().cancel(op_);
-  } else if (!fresh) {
+  } else if (!fresh && !more) {
     listen_rest(told_);
   }
   return fresh;
