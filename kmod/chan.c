@@ -322,6 +322,15 @@ void qtfs_chan_close(struct qtfs_chan *chan)
 	kvfree(chan);
 }
 
+/* Of a request that does not wait for the channel to come back. */
+static int chan_error(const struct qtfs_chan *chan)
+{
+	/* Why it was lost, a time-out perhaps, would be taken for the call's. */
+	if (!chan->greeting && chan->state == QTFS_CHAN_DEAD)
+		return -ECONNRESET;
+	return READ_ONCE(chan->error) ?: -EIO;
+}
+
 /* 1: queued, 0: no room or dead, or the error. */
 static int chan_try_queue(struct qtfs_chan *chan, struct qtfs_req *req)
 {
@@ -333,7 +342,7 @@ static int chan_try_queue(struct qtfs_chan *chan, struct qtfs_req *req)
 	if (chan->state == QTFS_CHAN_ABORTED ||
 	    (chan->state == QTFS_CHAN_DEAD &&
 	     (chan->greeting || req->fragile))) {
-		ret = chan->error ?: -EIO;
+		ret = chan_error(chan);
 		goto out;
 	}
 	if (chan->state == QTFS_CHAN_DEAD)
@@ -638,7 +647,7 @@ int qtfs_chan_wait(struct qtfs_chan *chan, struct qtfs_req *req, long timeout)
 			err = -ETIMEDOUT;
 		else if ((chan->greeting || req->fragile) &&
 			 !qtfs_chan_is_up(chan))
-			err = READ_ONCE(chan->error);
+			err = chan_error(chan);
 		if (err)
 			break;
 	}

@@ -142,6 +142,13 @@ static struct qtfs_chan *poll_chan(struct qtfs_open *open)
 	return qtfs_session_chan_of(open->session, open->release.open);
 }
 
+/* Whether nobody tells any more: qtfs_poll_abort() may have been here already. */
+static bool poll_is_over(const struct qtfs_open *open)
+{
+	return qtfs_session_aborted(open->session) ||
+	       (open->poll->fragile && !qtfs_session_alive(open->session));
+}
+
 /* From here on the engine tells. */
 static int poll_ask(struct qtfs_open *open)
 {
@@ -169,7 +176,7 @@ static int poll_ask(struct qtfs_open *open)
 	if (err)
 		return err;
 	spin_lock_bh(&session->poll_lock);
-	open->poll->asked = true;
+	open->poll->asked = !poll_is_over(open);
 	poll_learn(open->poll, le64_to_cpu(rep.generation),
 		   le32_to_cpu(rep.mask) & QTFS_POLL_ALL, false);
 	spin_unlock_bh(&session->poll_lock);

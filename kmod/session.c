@@ -665,6 +665,11 @@ bool qtfs_session_stalled(const struct qtfs_session *session)
 	return false;
 }
 
+bool qtfs_session_aborted(const struct qtfs_session *session)
+{
+	return READ_ONCE(session->chans[0]->state) == QTFS_CHAN_ABORTED;
+}
+
 bool qtfs_session_alive(const struct qtfs_session *session)
 {
 	return qtfs_chan_is_up(session->chans[0]);

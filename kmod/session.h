@@ -193,6 +193,9 @@ bool qtfs_session_is_local(const struct qtfs_session *session);
  */
 bool qtfs_session_stalled(const struct qtfs_session *session);
 
+/* Whether calls fail for good: by umount -f, or qtinfo abort. */
+bool qtfs_session_aborted(const struct qtfs_session *session);
+
 /* Whether calls can succeed: the links are up. */
 bool qtfs_session_alive(const struct qtfs_session *session);
 

@@ -18,7 +18,7 @@
 #include "range.h"
 #include "req.h"
 
-/* Synthetic files: one read is one read, with its own boundaries. */
+/* Synthetic files: one read is one request, with the file's own boundaries. */
 static ssize_t qtfs_direct_read_iter(struct kiocb *iocb, struct iov_iter *to)
 {
 	struct qtfs_open *open = qtfs_open_of(iocb->ki_filp);

@@ -41,7 +41,6 @@ FsKind FsKinds::get(int fd, uint64_t dev) {
   FsKind kind;
   kind.synthetic = std::find(synthetic.begin(), synthetic.end(), magic) != synthetic.end();
   kind.proc = magic == PROC_SUPER_MAGIC;
-  kind.mqueue = magic == mqueue_magic;
   kind.memory = magic == TMPFS_MAGIC || magic == RAMFS_MAGIC || magic == HUGETLBFS_MAGIC;
   kinds_.emplace(dev, kind);
   return kind;

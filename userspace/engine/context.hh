@@ -17,9 +17,8 @@ namespace qtfs {
 // What a filesystem is like, by its magic number.
 struct FsKind {
   bool synthetic = false;  // procfs and the like
-  bool mqueue = false;
-  bool proc = false;    // procfs
-  bool memory = false;  // reading never waits for a device
+  bool proc = false;       // procfs
+  bool memory = false;     // reading never waits for a device
 };
 
 // Kinds of the filesystems this thread met, by device number.

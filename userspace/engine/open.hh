@@ -57,7 +57,6 @@ class Open : public RefCounted {
   bool pollable = false;  // reading and writing may wait for somebody
   bool passed = false;    // programs have it, too, or its other end: slow perhaps, and anybody's
   bool memory = false;    // reading never waits for a device
-  bool mqueue = false;    // it can be polled for messages; what is read is about the queue
   bool kernel_append = false;  // the descriptor itself appends: the inode takes nothing else
   std::atomic<uint64_t> stream_offset{0};  // bytes read from a stream; where the descriptor stands
   std::atomic<bool> no_nowait{false};      // the filesystem does not know RWF_NOWAIT
@@ -93,8 +92,6 @@ class Open : public RefCounted {
   bool piped() const { return type == QTFS_TYPE_FIFO || socket || (device() && pollable); }
   bool device() const { return type == QTFS_TYPE_CHR; }
   bool regular() const { return type == QTFS_TYPE_REG && !synthetic; }
-  // Whether reading waits until the file can be read, as poll(2) has it.
-  bool waits() const { return pollable && !mqueue; }
   bool writable() const { return (flags & QTFS_OPEN_WRITE) != 0; }
 
  private:

@@ -114,12 +114,10 @@ bool ready(const Open& open, short events) {
 }
 
 // What is made while it is read comes a page at a time, in whole records: a long file would be a
-// round trip for each. Nothing that one might have to wait for, as for the kernel's messages: their
-// files never say that they can be written to, while those without poll(2) of their own always do.
+// round trip for each.
 bool more_follows(const Open& open, size_t last, size_t room) {
   constexpr size_t page = 4096;
-  return open.synthetic && open.seekable && last >= page / 2 && room >= std::max(page, last) &&
-         (!open.pollable || ready(open, POLLOUT));
+  return open.synthetic && open.seekable && last >= page / 2 && room >= std::max(page, last);
 }
 
 // Boundaries are the file's own: a read ends where one of its own reads would.
@@ -136,9 +134,6 @@ Result<size_t> read_once(Open& open, std::byte* to, size_t len, uint64_t offset,
       return static_cast<size_t>(got);
     if (errno != EOPNOTSUPP && errno != EINVAL)
       return Status::last();
-    pollfd ready{fd, POLLIN, 0};
-    if (open.waits() && poll(&ready, 1, 0) == 0)
-      return Status::error(EAGAIN);
   }
   got = open.seekable ? pread(fd, to, len, static_cast<off_t>(offset)) : read(fd, to, len);
   if (got < 0)
@@ -171,7 +166,7 @@ Status read_where(Call& call, const Ref<Open>& open, bool nowait) {
     return call.interrupted ? Status::error(EINTR) : Status::defer();
   if (open->piped() && !open->passed)
     return {};
-  if (open->waits() && !ready(*open, POLLIN))
+  if (open->piped() && !ready(*open, POLLIN))
     return nowait ? Status::error(EAGAIN) : call.wait_for(open, POLLIN);
   if (call.interrupted)
     return Status::error(EINTR);
@@ -193,7 +188,7 @@ Result<Payload> read_special(Call& call, const Ref<Open>& holder, size_t len, ui
     if (got.err() == EAGAIN && timeout)
       return Payload(std::move(*buffer));  // of no bytes
     call.context->buffers.give(std::move(*buffer));
-    if (got.err() == EAGAIN && open.piped() && !nowait)
+    if (got.err() == EAGAIN && open.pollable && !nowait)
       return call.wait_for(holder, POLLIN);
     return got.status();
   }
@@ -252,7 +247,7 @@ ssize_t write_at_position(const WriteJob& job) {
   return put;
 }
 
-Result<size_t> write_special(const WriteJob& job) {
+Result<size_t> write_special(Call& call, const Ref<Open>& open, const WriteJob& job, bool nowait) {
   const int fd = job.open.io();
   ssize_t put = 0;
   if (job.open.seekable && !job.append) {
@@ -262,6 +257,8 @@ Result<size_t> write_special(const WriteJob& job) {
   } else {
     put = write(fd, job.bytes.data(), job.bytes.size());
   }
+  if (put < 0 && errno == EAGAIN && open->synthetic && open->pollable && !nowait)
+    return call.wait_for(open, POLLOUT);
   if (put < 0)
     return Status::last();
   return static_cast<size_t>(put);
@@ -404,7 +401,7 @@ Status op_write(Call& call) {
   }
   const auto put = regular ? write_regular(job)
                    : piped ? write_piped(call, *open, nowait)
-                           : write_special(job);
+                           : write_special(call, *open, job, nowait);
   if (!put)
     return put.status();
   qtfs_wire_write_rep rep{};
@@ -510,6 +507,9 @@ Status op_seek(Call& call) {
   const auto native = native_whence(**open, le32toh(body->whence));
   if (!native)
     return Status::error(EINVAL);
+  // Who writes to a synthetic file, which may take long, has its position.
+  if (!call.may_block)
+    return Status::defer();
   std::lock_guard guard((*open)->mutex);
   const off_t at = lseek((*open)->io(), static_cast<off_t>(le64toh(body->offset)), *native);
   if (at < 0)

@@ -187,8 +187,9 @@ uint32_t opened_flags(Call& call, Open& open) {
     flags |= QTFS_OPENED_STREAM | QTFS_OPENED_NOSEEK;
   }
   open.pollable = open.piped() || pollable(*call.context, open.fd.get());
-  // Who has to wait for it does so in the loop.
-  if (open.device() && open.pollable)
+  // Who has to wait for it does so in the loop. What poll(2) says of a synthetic file need not be
+  // what reading waits for.
+  if ((open.device() || open.synthetic) && open.pollable)
     fcntl(open.fd.get(), F_SETFL, fcntl(open.fd.get(), F_GETFL) | O_NONBLOCK);
   if (open.pollable)
     flags |= QTFS_OPENED_POLLABLE;
@@ -243,11 +244,8 @@ Result<qtfs_wire_opened> grant_open(Call& call, const Ref<Node>& node, Opened ma
   open->flags = flags;
   open->type = made.pipe ? uint32_t{QTFS_TYPE_FIFO} : node->key.type;
   open->synthetic = node->traits.synthetic;
-  if (!made.socket && !made.pipe) {  // else the descriptor says nothing of the node's filesystem
-    const FsKind kind = call.context->kinds.get(open->fd.get(), node->key.dev);
-    open->memory = kind.memory;
-    open->mqueue = kind.mqueue;
-  }
+  if (!made.socket && !made.pipe)  // else the descriptor says nothing of the node's filesystem
+    open->memory = call.context->kinds.get(open->fd.get(), node->key.dev).memory;
   open->kernel_append = made.kernel_append;
   open->socket = made.socket;
   open->passed = made.passed;

@@ -76,6 +76,17 @@ TEST_F(Synthetic, LongFilesAreReadInFewAndWholeRecords) {
   EXPECT_TRUE(own == text);
 }
 
+// It says once that there is something new, and can be read at any time.
+TEST_F(Synthetic, ReadingDoesNotWaitForNews) {
+  const auto entry = client_.walk(slash_, "proc/bus/input/devices");
+  if (!entry)
+    GTEST_SKIP() << "no input devices";
+  const auto opened = client_.open(id_of(*entry), QTFS_OPEN_READ);
+  ASSERT_EQ(0, opened.err());
+  EXPECT_EQ(0, client_.read(id_of(*opened), 0, 4096).err());
+  EXPECT_EQ(0, client_.read(id_of(*opened), 0, 4096, QTFS_READ_NOWAIT).err());
+}
+
 TEST_F(Synthetic, AnEndIsWhereTheFileHasOne) {
   const auto at_end = [&](const std::string& name) {
     const auto entry = client_.walk(slash_, name);
