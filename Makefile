@@ -36,8 +36,9 @@ help:
 	@echo 'shell       a prompt on the client of two such machines'
 	@echo 'check       every test; GROUPS="dir file" for some of them'
 	@echo 'check-debug     all tests of a mounted tree under KASAN, which takes long'
+	@echo 'check-old       all of them on Linux 6.1, which takes long'
 	@echo 'check-apps      PostgreSQL, D-Bus, podman across two machines, which takes long'
-	@echo 'check-large     a directory of a million names, which takes long'
+	@echo 'check-large     a million names, thousands of sockets, which takes long'
 	@echo 'check-external  public suites: PJDFSTEST=<dir> XFSTESTS=<dir>'
 	@echo 'bench       measurements against local files, NFS and a bare server'
 	@echo 'lint        what can be found without running anything'
@@ -81,12 +82,16 @@ check: packages
 check-debug: packages
 	@selftests/vm/lab --kernel um --one --timeout 7200 -- selftests/run
 
+# All of them on the oldest kernel.
+check-old: packages
+	@selftests/vm/lab --kernel 6.1 --one --timeout 7200 -- selftests/run
+
 # Servers and their clients, on both machines, by unix sockets.
 check-apps: packages
 	@scripts/install-packages --apps
 	@selftests/vm/lab --kernel 6.12 --timeout 3600 -- selftests/run service
 
-# A directory of a million names, without emulation.
+# A directory of a million names, thousands of sockets, without emulation.
 check-large: packages
 	@selftests/vm/lab --kernel um-plain --one --timeout 7200 -- selftests/run large
 
@@ -162,5 +167,5 @@ define newline
 
 endef
 
-.PHONY: all help modules userspace demo shell check check-debug check-apps check-large check-external lint bench packages clean
+.PHONY: all help modules userspace demo shell check check-debug check-old check-apps check-large check-external lint bench packages clean
 .PHONY: install install-modules install-programs install-documents uninstall

@@ -84,6 +84,30 @@ expect_ok on_host "flock -n $SRV/lockfile true"
 expect_ok flock -n "$DIR/lockfile" true
 wait
 expect_ok umount "$OTHER"
+
+begin "local_lock=flock, local_lock=posix: only locks of that kind"
+put "$DIR/f" ""
+cat >"$TMP/both.py" <<-'END'
+	import fcntl, sys
+	with open(sys.argv[1] + "/lockfile") as one, open(sys.argv[1] + "/f", "r+") as other:
+	    fcntl.flock(one, fcntl.LOCK_EX)
+	    fcntl.lockf(other, fcntl.LOCK_EX)
+	    print("both", flush=True)
+	    sys.stdin.read()
+END
+try_posix='python3 -IS -c "import fcntl; fcntl.lockf(open(\"'$SRV'/f\", \"r+\"), fcntl.LOCK_EX | fcntl.LOCK_NB)" 2>/dev/null'
+for kinds in "flock 0 1" "posix 1 0" "none 1 1"; do
+	read -r kind flocked posix <<<"$kinds"
+	expect_ok mount -t qtfs -o "local_lock=$kind" "${QTFS_SOURCE:-/}" "$OTHER"
+	coproc python3 -IS "$TMP/both.py" "$OTHER$SRV"
+	read -r said <&"${COPROC[0]}"
+	expect_eq both "$said" "$kind"
+	expect_status "$flocked" on_host "flock -n $SRV/lockfile true"
+	expect_status "$posix" on_host "$try_posix"
+	eval "exec ${COPROC[1]}>&-"
+	wait
+	expect_ok umount "$OTHER"
+done
 expect_says local_lock mount -t qtfs -o local_lock=some "${QTFS_SOURCE:-/}" "$OTHER"
 
 begin "an aborted mount: who waits is told, what was locked is free again"

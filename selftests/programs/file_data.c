@@ -205,6 +205,43 @@ TEST_F_TIMEOUT(tree, append, 120)
 	EXPECT_STREQ("600\n600", out);
 }
 
+/* What a program gave to a pipe by reference is what was there when it was written. */
+TEST_F(tree, what_comes_by_vmsplice)
+{
+	static const int flags[] = { 0, O_DIRECT };
+	size_t len = 64 << 10;
+	unsigned char *gift, *back = malloc(len);
+	int fds[2], out;
+	unsigned int i;
+	ssize_t n;
+
+	gift = mmap(NULL, len, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	ASSERT_NE(MAP_FAILED, gift);
+	ASSERT_EQ(0, pipe(fds));
+	for (i = 0; i < ARRAY_LEN(flags); i++) {
+		struct iovec iov = { gift, len };
+		size_t left = len;
+
+		out = open("f", O_CREAT | O_TRUNC | O_RDWR | flags[i], 0644);
+		ASSERT_LE(0, out);
+		fill(gift, i, 0, len);
+		ASSERT_EQ(len, vmsplice(fds[1], &iov, 1, 0));
+		while (left && (n = splice(fds[0], NULL, out, NULL, left, 0)) > 0)
+			left -= n;
+		EXPECT_EQ(0, left) TH_LOG("%m");
+		memset(gift, 0xee, len);
+		close(out);
+		out = open("f", O_RDONLY);
+		EXPECT_EQ(len, read(out, back, len));
+		EXPECT_EQ(len, wrong_at(back, i, 0, len));
+		close(out);
+	}
+	close(fds[0]);
+	close(fds[1]);
+	munmap(gift, len);
+	free(back);
+}
+
 TEST_F(tree, sendfile_and_splice)
 {
 	int in, out, fds[2];

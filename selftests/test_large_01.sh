@@ -1,0 +1,28 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0
+# Thousands of connections to unix sockets at a time, in both directions.
+. "$(dirname "$0")/lib.sh"
+need qtfs-agent python3
+
+US=$LIB_DIR/unix-socket
+MANY=3000
+ulimit -n 16384
+agent_start --log-level warning
+
+# idle: what the agent keeps of connections
+idle() {
+	[ "$(find "/proc/$agent/fd" -lname 'socket:*' | wc -l)" -le 1 ]
+}
+
+begin "to a program of the server"
+on_host "ulimit -n 16384; setsid $US serve stream $SRV/crowd crowd </dev/null >/dev/null 2>&1 & echo \$!" >"$TMP/pid"
+at_end on_host "kill $(cat "$TMP/pid")"
+wait_until 20 test -S "$DIR/crowd" || bail "no server"
+expect_output $MANY "$US" many "$DIR/crowd" $MANY
+wait_until 60 idle || fail "the agent keeps some"
+
+begin "to a program of this machine"
+"$US" serve stream "$DIR/here" crowd </dev/null >/dev/null 2>&1 &
+at_end kill $!
+wait_until 20 test -S "$DIR/here" || bail "no server here"
+expect_output $MANY on_host "ulimit -n 16384; $US many $SRV/here $MANY"
