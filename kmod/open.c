@@ -380,18 +380,24 @@ static void open_release_sync(struct inode *inode, struct qtfs_open *open)
  * Who has the other end of a FIFO, terminal or socket finds this one closed as
  * soon as close(2) returns; and its locks are gone with a file that programs of
  * the server had as well. Who exits does not wait for that: not even SIGKILL
- * would end it.
+ * would end it. Nor does the agent, which has the sockets: it serves other
+ * servers' mounts too.
  */
 static void open_release_pipe(struct inode *inode, struct qtfs_open *open)
 {
 	struct qtfs_session *session = open->session;
+	bool waits = !S_ISSOCK(inode->i_mode) &&
+		     !(current->flags & (PF_EXITING | PF_KTHREAD));
 
-	/* A request that outlives its caller has it still: the last one ends it. */
-	if (!qtfs_session_alive(session) || refcount_read(&open->ref) != 1)
+	if (!qtfs_session_alive(session))
 		return;
-	/* The agent, which has the sockets, serves other servers' mounts too. */
-	if (!S_ISSOCK(inode->i_mode) &&
-	    !(current->flags & (PF_EXITING | PF_KTHREAD)))
+	/* Who received a reply has it a moment longer than who waited for it. */
+	if (waits && !open_wait_unused(open))
+		return;
+	/* A request that outlives its caller has it still: the last one ends it. */
+	if (refcount_read(&open->ref) != 1)
+		return;
+	if (waits)
 		open_release_sync(inode, open);
 	if (READ_ONCE(open->released))
 		return;
