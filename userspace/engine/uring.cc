@@ -58,6 +58,7 @@ class Uring final : public Ring {
   bool probe_multishot();
   io_uring_sqe* sqe(RingOp* op);
   Status submitted(int ret);
+  void wait_for_edges();
   void complete_quiet();
   bool complete_all();
   void complete(uint64_t data, int result, unsigned flags);
@@ -73,7 +74,6 @@ class Uring final : public Ring {
   };
   std::vector<Quiet> quiet_;  // they complete when they are submitted
   bool hurry_ = false;
-  void wait_for_edges();
   EdgePolls edges_;  // unless multishot_
   RingOp edges_op_;
 };
