@@ -13,6 +13,7 @@
 #   $DIR	a fresh folder on the server's ext4, as the client sees it
 #   $SRV	the same folder, as the server names it
 #   $TMP	a fresh folder on the client itself
+#   $PROGRAMS	where what the Makefile here builds is, on both
 #
 # Cases
 #   begin WHAT			open a case
@@ -58,6 +59,7 @@
 MNT=${MNT:-/mnt/host}
 TEST=$(basename "$0" .sh)
 LIB_DIR=$(dirname "$(readlink -f "${BASH_SOURCE[0]}")")
+PROGRAMS=${QTFS_SELFTESTS:-$LIB_DIR/../build/selftests}
 BAD_MESSAGES=$LIB_DIR/vm/bad-messages
 ENGINE_PORT=${QTFS_PORT:-12345}
 MARK="start of $TEST, process $$"

@@ -2,9 +2,9 @@
 # SPDX-License-Identifier: GPL-2.0
 # Thousands of connections to unix sockets at a time, in both directions.
 . "$(dirname "$0")/lib.sh"
-need qtfs-agent python3
+need qtfs-agent
 
-US=$LIB_DIR/unix-socket
+US=$PROGRAMS/unix-socket
 MANY=3000
 ulimit -n 16384
 agent_start --log-level warning
@@ -22,7 +22,7 @@ expect_output $MANY "$US" many "$DIR/crowd" $MANY
 wait_until 60 idle || fail "the agent keeps some"
 
 begin "to a program of this machine"
-"$US" serve stream "$DIR/here" crowd </dev/null >/dev/null 2>&1 &
+"$US" serve stream "$DIR/here" </dev/null >/dev/null 2>&1 &
 at_end kill $!
 wait_until 20 test -S "$DIR/here" || bail "no server here"
 expect_output $MANY on_host "ulimit -n 16384; $US many $SRV/here $MANY"

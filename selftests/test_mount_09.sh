@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: GPL-2.0
 # mount -o remote: mounts that a client makes on the server, and takes away.
 . "$(dirname "$0")/lib.sh"
-need findmnt mkfs.ext4
+need findmnt mkfs.ext4 ss
 
 OTHER=$TMP/other
 PORT=12431
@@ -50,6 +50,15 @@ expect_ok umount "$OTHER/m"
 expect_output tmpfs there m
 expect_output hello cat "$OTHER/m/file"
 expect_ok umount -R "$OTHER"
+expect_output tmpfs there m
+
+begin "nor does a client that goes without a word unmount anything"
+expect_ok mount -t qtfs -o "port=$PORT" "$QTFS_HOST_IP:$SRV" "$OTHER"
+expect_output hello cat "$OTHER/m/file"
+expect_ok qtinfo abort "$OTHER"
+expect_ok umount -R "$OTHER"
+wait_until 10 on_host "! ss -Htn state established 'sport = :$PORT' | grep -q ." ||
+	fail "the engine still has it"
 expect_output tmpfs there m
 
 begin "what another mount of qtfs made is not its own to take away"

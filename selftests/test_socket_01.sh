@@ -4,7 +4,7 @@
 . "$(dirname "$0")/lib.sh"
 need python3
 
-US=$LIB_DIR/unix-socket
+US=$PROGRAMS/unix-socket
 
 # serve TYPE NAME [WHAT]: a program of the server's, until the test ends
 serve() {
@@ -97,7 +97,7 @@ expect_output "hellobye" sh -c "$US talk stream $TMP/bound/stream hello | tr -d 
 
 # Thousands are in test_large_01.sh.
 begin "many at a time"
-serve stream crowd crowd
+serve stream crowd
 expect_output 400 "$US" many "$DIR/crowd" 400
 
 begin "the other end is gone"

@@ -5,7 +5,8 @@
 . "$(dirname "$0")/lib.sh"
 need python3 jq setpriv
 
-US=$LIB_DIR/unix-socket
+US=$PROGRAMS/unix-socket
+STORIES=$LIB_DIR/socket-stories
 PORT=12451
 LOST_PORT=12452
 OTHER=$TMP/other
@@ -81,7 +82,7 @@ serve stream echo
 # As locally
 
 begin "who connects to a program of the server: both ends have the names that were used"
-expect_ok "$US" told "$DIR" "$SRV"
+expect_ok "$STORIES" told "$DIR" "$SRV"
 mapfile -t said <"$TMP/.out"
 expect_eq "['', '$DIR/told-to-stream']" "${said[0]}" "who connects"
 expect_eq "['$SRV/told-to-stream', '']" "${said[1]}" "who accepts"
@@ -93,10 +94,10 @@ begin "a program of the server that connects here is told a name of the engine's
 [[ ${said[2]} == "['', '"+([0-9])"/told-from-stream']" ]] || fail "${said[2]}"
 
 begin "one direction ends, whoever ends it, and the other goes on"
-expect_output compared "$US" halves "$DIR" "$SRV" "$TMP"
+expect_output compared "$STORIES" halves "$DIR" "$SRV" "$TMP"
 
 begin "who writes where nobody reads is stopped, and goes on when somebody does"
-expect_output compared "$US" crowd "$DIR" "$SRV" "$TMP"
+expect_output compared "$STORIES" crowd "$DIR" "$SRV" "$TMP"
 
 begin "SCM_CREDENTIALS tells the server's program who connected"
 serve stream creds creds
@@ -482,7 +483,7 @@ begin "the agent is killed: programs of both machines see the end, and nobody li
 serve_at stream "$DIR/kept"
 talks_there "$SRV/kept"
 expect_output "1
-over over over over 0" "$US" lose "$DIR" "$SRV" "kill -KILL $agent"
+over over over over 0" "$STORIES" lose "$DIR" "$SRV" "kill -KILL $agent"
 wait "$agent" 2>/dev/null
 refused ECONNREFUSED "$DIR/echo"
 refused_there ECONNREFUSED "$SRV/kept"
@@ -524,7 +525,7 @@ before=
 wait_until 10 settled
 [ "$before" -gt 1 ] || fail "the engine has $before sockets"
 expect_output "over
-everything" "$US" die "$DIR" "$SRV"
+everything" "$STORIES" die "$DIR" "$SRV"
 
 begin "and nothing of it stays, at either end"
 wait_until 15 as_before || fail "the engine has $(sockets_there) sockets, before $before"
@@ -538,7 +539,7 @@ engine_at $LOST_PORT --export "$SRV"
 expect_ok mount -t qtfs -o port=$LOST_PORT "$QTFS_HOST_IP:$SRV/lost" "$OTHER"
 
 begin "the engine is killed: programs of the server see the end, and nobody listens"
-expect_ok "$US" lose "$OTHER" "$SRV/lost" \
+expect_ok "$STORIES" lose "$OTHER" "$SRV/lost" \
 	"on-host 'kill -KILL \$(cat /run/qtfs-engine-$LOST_PORT.pid)'" "umount -f $OTHER 2>/dev/null"
 mapfile -t said <"$TMP/.out"
 expect_eq 1 "${said[0]-}" "who listens before"

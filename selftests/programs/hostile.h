@@ -8,6 +8,8 @@
 
 #include "fake_engine.h"
 
+#include <sys/mman.h>
+
 /* Spoilers: what is wrong, with more than one kind of reply */
 static void nothing(struct reply *r)		{ }
 static void body_short(struct reply *r)		{ r->body -= 8; }
@@ -81,6 +83,9 @@ static void answer_take(struct reply *r)
 
 static struct evil *wanted;
 
+/* In memory that is shared with the engine: how many connections have ended. */
+static int *ended;
+
 /* Something came along. */
 static void answer_brings(struct reply *r)
 {
@@ -131,6 +136,7 @@ static void run_engine(int fd, void *evil)
 	wanted = evil;
 	fake_engine_saw = take_turn;
 	run_fake_engine(fd, &turn);
+	__atomic_add_fetch(ended, 1, __ATOMIC_SEQ_CST);
 }
 
 /*
@@ -166,6 +172,9 @@ FIXTURE_SETUP(engine)
 	int port;
 
 	self->evil = (struct evil){ variant->op, variant->spoil, 0 };
+	ended = mmap(NULL, sizeof(*ended), PROT_READ | PROT_WRITE,
+		     MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	ASSERT_NE(MAP_FAILED, ended);
 	self->pid = listen_and(run_engine, &self->evil, &port);
 	ASSERT_LT(0, self->pid);
 	snprintf(self->dir, sizeof(self->dir), "/tmp/hostile.XXXXXX");
@@ -187,9 +196,8 @@ FIXTURE_TEARDOWN(engine)
 	rmdir(self->dir);
 }
 
-#define QTINFO(out, what, ...)						\
-	run_argv((char *[]){ "qtinfo", "--json", what, ##__VA_ARGS__, NULL }, \
-		 out, sizeof(out))
+#define QTINFO(out, ...) \
+	run_argv((char *[]){ "qtinfo", "--json", __VA_ARGS__, NULL }, out, sizeof(out))
 
 static int protocol_errors(char *dir)
 {
@@ -203,11 +211,16 @@ static int protocol_errors(char *dir)
 }
 
 /* The lab's own mount is not. */
-static bool lost(void)
+static bool says_lost(void)
 {
 	char out[4096];
 
 	return !QTINFO(out, "mounts") && strstr(out, "\"lost\"");
+}
+
+static bool lost(void)
+{
+	return __atomic_load_n(ended, __ATOMIC_SEQ_CST);
 }
 
 TEST_F(engine, reply)
@@ -225,6 +238,9 @@ TEST_F(engine, reply)
 		while (!lost() && now() < end)
 			nap_ms(50);
 		EXPECT_TRUE(lost()) TH_LOG("connection goes on");
+		while (variant->want == LOST && !says_lost() && now() < end)
+			nap_ms(50);
+		EXPECT_LT(now(), end) TH_LOG("it is not told that it is lost");
 		EXPECT_EQ(variant->want == DEAD, protocol_errors(self->dir));
 		kill(pid, SIGKILL);
 		EXPECT_TRUE(ends_within(pid, 60, &status)) TH_LOG("unkillable");
