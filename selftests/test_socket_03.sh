@@ -524,8 +524,7 @@ begin "a program is killed with descriptors under way: all of it arrives, then t
 before=
 wait_until 10 settled
 [ "$before" -gt 1 ] || fail "the engine has $before sockets"
-expect_output "over
-everything" "$STORIES" die "$DIR" "$SRV"
+expect_output everything "$STORIES" die "$DIR" "$SRV"
 
 begin "and nothing of it stays, at either end"
 wait_until 15 as_before || fail "the engine has $(sockets_there) sockets, before $before"

@@ -9,7 +9,7 @@ PORT=12441
 chmod 755 "$TMP"
 mkdir "$OTHER"
 at_end umount "$OTHER"
-on_host "cd $SRV && mknod null c 1 3 && mknod zero c 1 5 && mknod random c 1 9 && mknod none c 250 7 &&
+on_host "cd $SRV && mknod null c 1 3 && mknod zero c 1 5 && mknod random c 1 9 && mknod none c 300 7 &&
 	mknod ptmx c 5 2 && mknod disk b 1 0 && mknod kmsg c 1 11 && chmod 666 null zero random ptmx"
 
 begin "without the option no device is opened"
