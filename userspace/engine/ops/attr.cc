@@ -90,7 +90,7 @@ Status op_getattr(Call& call) {
       return open.status();
     if (Status status = call.act(**open); !status)
       return status;
-    attr = fd_attr((*open)->fd.get(), (*open)->node->flags());
+    attr = fd_attr((*open)->fd.get(), *(*open)->node);
   } else {
     const auto node = call.node(body->node);
     if (!node)
@@ -101,7 +101,7 @@ Status op_getattr(Call& call) {
     // procfs may hide a process from some.
     if (Status status = call.act(); !status)
       return status;
-    attr = fd_attr((*fd)->get(), (*node)->flags());
+    attr = fd_attr((*fd)->get(), **node);
   }
   if (!attr)
     return attr.status();
@@ -129,7 +129,7 @@ Status op_setattr(Call& call) {
     return status;
   if (Status status = apply(call, *body, **node, (*fd)->get()); !status)
     return status;
-  const auto attr = fd_attr((*fd)->get(), (*node)->flags());
+  const auto attr = fd_attr((*fd)->get(), **node);
   if (!attr)
     return attr.status();
   call.reply.put(*attr);
@@ -148,7 +148,7 @@ Status op_access(Call& call) {
     return fd.status();
   if (Status status = call.act(); !status)
     return status;
-  const auto attr = fd_attr((*fd)->get(), (*node)->flags());
+  const auto attr = fd_attr((*fd)->get(), **node);
   if (!attr)
     return attr.status();
   qtfs_wire_access_rep rep{};

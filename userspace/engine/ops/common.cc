@@ -96,11 +96,11 @@ qtfs_wire_attr node_attr(const struct statx& stx, uint32_t flags) {
   return attr;
 }
 
-Result<qtfs_wire_attr> fd_attr(int fd, uint32_t flags) {
+Result<qtfs_wire_attr> fd_attr(int fd, const Node& node) {
   const auto stx = stat_fd(fd);
   if (!stx)
     return stx.status();
-  return node_attr(*stx, flags);
+  return node_attr(*stx, node.flags());
 }
 
 uint32_t allowed(int fd, const char* name, uint32_t mask, bool readonly) {

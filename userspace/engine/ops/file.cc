@@ -296,6 +296,16 @@ int write_rwf(uint32_t flags) {
   return rwf;
 }
 
+// What a file that was written to is like now.
+void put_state(qtfs_wire_write_rep& rep, int fd) {
+  const auto stx = stat_fd(fd);
+  if (!stx)
+    return;
+  const qtfs_wire_attr attr = attr_to_wire(*stx);
+  rep.change = attr.change;
+  rep.size = attr.size;
+}
+
 // Direct I/O wants aligned memory.
 Result<Buffer> aligned_copy(Call& call, Bytes bytes) {
   auto buffer = call.take_payload_buffer(std::max(bytes.size(), direct_align));
@@ -407,10 +417,7 @@ Status op_write(Call& call) {
   qtfs_wire_write_rep rep{};
   rep.count = htole32(static_cast<uint32_t>(*put));
   rep.offset = htole64(job.offset + *put);
-  if (const auto attr = fd_attr((*open)->io(), 0); attr) {
-    rep.change = attr->change;
-    rep.size = attr->size;
-  }
+  put_state(rep, (*open)->io());
   call.reply.put(rep);
   if (const auto level = look(**open))
     call.reply.put(*level);
@@ -470,7 +477,7 @@ Status op_fallocate(Call& call) {
   if (fallocate(fd, native, static_cast<off_t>(le64toh(body->offset)),
                 static_cast<off_t>(le64toh(body->length))) < 0)
     return Status::last();
-  const auto attr = fd_attr(fd, (*open)->node->flags());
+  const auto attr = fd_attr(fd, *(*open)->node);
   if (!attr)
     return attr.status();
   call.reply.put(*attr);
@@ -574,10 +581,7 @@ Status op_copy(Call& call) {
   qtfs_wire_write_rep rep{};
   rep.count = htole32(static_cast<uint32_t>(std::min<uint64_t>(*done, UINT32_MAX)));
   rep.offset = htole64(le64toh(body->to) + *done);
-  if (const auto attr = fd_attr((*to)->io(), 0); attr) {
-    rep.change = attr->change;
-    rep.size = attr->size;
-  }
+  put_state(rep, (*to)->io());
   call.reply.put(rep);
   return {};
 }

@@ -209,7 +209,7 @@ Status op_setflags(Call& call) {
                                                 : set_extended(target->fd, body->set);
   if (!done)
     return done;
-  const auto attr = fd_attr(target->fd, 0);
+  const auto attr = fd_attr(target->fd, *target->node);
   if (!attr)
     return attr.status();
   call.reply.put(*attr);

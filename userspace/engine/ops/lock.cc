@@ -108,7 +108,7 @@ Status op_lock(Call& call) {
   if (!status)
     return status;
   // What the file is like now that it is locked: a client's cache may be older.
-  const auto attr = fd_attr(request->open->fd.get(), request->open->node->flags());
+  const auto attr = fd_attr(request->open->fd.get(), *request->open->node);
   if (!attr) {
     request->range.type = QTFS_LOCK_NONE;
     static_cast<void>(locks.unlock(*request));

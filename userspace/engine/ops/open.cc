@@ -167,7 +167,7 @@ Result<Opened> open_node(Call& call, const Ref<Node>& node, uint32_t flags) {
   if (!connected)
     return connected;
   // Of what has the name; the connection has attributes of its own.
-  const auto attr = fd_attr((*fd)->get(), node->flags());
+  const auto attr = fd_attr((*fd)->get(), *node);
   if (!attr)
     return attr.status();
   connected->attr = *attr;
@@ -256,8 +256,7 @@ Result<qtfs_wire_opened> grant_open(Call& call, const Ref<Node>& node, Opened ma
   qtfs_wire_opened opened{};
   opened.flags = htole32(opened_flags(call, *open));
   opened.socket = htole32(open->socket);
-  const auto attr =
-      made.attr ? Result<qtfs_wire_attr>(*made.attr) : fd_attr(open->fd.get(), node->flags());
+  const auto attr = made.attr ? Result<qtfs_wire_attr>(*made.attr) : fd_attr(open->fd.get(), *node);
   if (!attr)
     return attr.status();
   opened.attr = *attr;
@@ -604,7 +603,7 @@ Status op_release(Call& call) {
   const auto fd = call.fd_of(node);
   if (!fd)
     return fd.status();
-  const auto attr = fd_attr((*fd)->get(), node->flags());
+  const auto attr = fd_attr((*fd)->get(), *node);
   if (!attr)
     return attr.status();
   call.reply.put(*attr);

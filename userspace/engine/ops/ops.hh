@@ -97,9 +97,10 @@ Status by_rules(Call& call, int dir, const std::string& name, uint32_t type);
 inline bool write_protected(const Domain& domain, uint32_t type) {
   return domain.readonly && type != QTFS_TYPE_SOCK;
 }
-// Attributes of a descriptor, with what only the engine knows: Traits::flags() of its node.
+// Attributes with what only the engine knows: Traits::flags().
 qtfs_wire_attr node_attr(const struct statx& stx, uint32_t flags);
-Result<qtfs_wire_attr> fd_attr(int fd, uint32_t flags);
+// Those of a descriptor, as those of @node.
+Result<qtfs_wire_attr> fd_attr(int fd, const Node& node);
 // What the current credential may do with @fd; QTFS_MAY_*, a subset of @mask.
 uint32_t allowed(int fd, const char* name, uint32_t mask, bool readonly);
 

@@ -27,7 +27,7 @@ Result<qtfs_wire_attr> attr_of(Call& call, const Ref<Node>& node) {
   const auto fd = call.fd_of(node);
   if (!fd)
     return fd.status();
-  return fd_attr((*fd)->get(), node->flags());
+  return fd_attr((*fd)->get(), *node);
 }
 
 // What a descriptor is open for, as open(2) takes it.

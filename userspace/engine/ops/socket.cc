@@ -165,7 +165,7 @@ Status op_accept(Call& call) {
     return fd.status();
   if (!may_connect(call, made.fd.get(), who, (*fd)->get()))
     return Status::error(ECONNABORTED);
-  const auto attr = fd_attr((*fd)->get(), (*bound)->node->flags());
+  const auto attr = fd_attr((*fd)->get(), *(*bound)->node);
   if (!attr)
     return attr.status();
   made.attr = *attr;
