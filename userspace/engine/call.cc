@@ -13,6 +13,7 @@ void Call::reset() {
   body = Reader();
   frame = Buffer();
   cred = {};
+  cred_ids = nullptr;
   compound = CompoundState();
   reply.reset();
   status = Status();
@@ -49,7 +50,7 @@ Result<Ref<Node>> Call::node(uint64_t wire_id) const {
   if (!found)
     return Status::error(ESTALE);
   if (found->traits.guard == Guard::guarded) {
-    const Ref<const Cred> caller = session->creds.find(cred_id);
+    const Ref<const Cred> caller = session->creds.find(cred_id, found->domain.ids());
     if (!caller || !(caller->caps & uint64_t{1} << CAP_SYS_PTRACE))
       return Status::error(EACCES);
   }
@@ -73,11 +74,13 @@ Result<Ref<NodeFd>> Call::fd_of(uint64_t wire_node) {
   return fd_of(*found);
 }
 
-Status Call::act() {
-  if (!cred) {
-    cred = session->creds.find(cred_id);
+Status Call::act(const Node& node) {
+  const IdMap* ids = node.domain.ids();
+  if (!cred || cred_ids != ids) {
+    cred = session->creds.find(cred_id, ids);
     if (!cred)
       return Status::error(ENOKEY);
+    cred_ids = ids;
   }
   return context->creds.assume(cred);
 }
@@ -85,7 +88,7 @@ Status Call::act() {
 Status Call::act(const Open& open) {
   if (cred_id == 0)
     return context->creds.assume(open.opener);
-  return act();
+  return act(*open.node);
 }
 
 Status Call::wait_for(const Ref<Open>& open, short events) {

@@ -49,7 +49,8 @@ struct Call {
   Bytes payload;
   Buffer frame;  // when the request had to be kept
 
-  Ref<const Cred> cred;  // of cred_id, once looked up
+  Ref<const Cred> cred;             // of cred_id, once looked up
+  const IdMap* cred_ids = nullptr;  // of the export where that is who he is
   CompoundState compound;
   Reply reply;
   Status status;
@@ -91,8 +92,8 @@ struct Call {
   Result<Ref<NodeFd>> fd_of(const Ref<Node>& node) { return session->nodes.fd(*node, *context); }
   Result<Ref<NodeFd>> fd_of(uint64_t wire_node);
 
-  // From here on the thread is the caller.
-  Status act();
+  // From here on the thread is the caller, as the export of @node has him.
+  Status act(const Node& node);
   // The caller, or where none is named, whoever opened it.
   Status act(const Open& open);
   // To be run again when @open is ready; EINTR where it must not wait.

@@ -184,8 +184,9 @@ Status Engine::start(std::string& error) {
     if (Status status = listen(address, error); !status)
       return status;
   for (const Export& exported : exports_.list())
-    log::info("export {}{}", exported.path.empty() ? "/" : exported.path,
-              exported.readonly ? " (read-only)" : "");
+    log::info("export {}{}{}", exported.path.empty() ? "/" : exported.path,
+              exported.readonly ? " (read-only)" : "",
+              exported.ids ? " (ids squashed or mapped)" : "");
   for (unsigned i = 0; i < std::max(1u, config_.threads); i++) {
     workers_.push_back(std::make_unique<Worker>(shared_));
     if (Status status = workers_.back()->start(); !status) {

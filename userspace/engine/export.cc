@@ -76,6 +76,9 @@ std::string conflict(const std::vector<Export>& exports) {
       if (!inner.allow_mount && outer.allow_mount)
         return fmt::format("export {}: without allow-mount, but inside {}, which has it",
                            inner.path, above);
+      if (inner.ids && !(outer.ids && outer.ids->covers(*inner.ids)))
+        return fmt::format("export {}: squashes or maps ids, but inside {}, which does not do so",
+                           inner.path, above);
     }
   }
   return {};
@@ -163,6 +166,13 @@ Result<Exports> Exports::open(const std::vector<ExportConfig>& configs, std::str
     made.sockets = config.sockets;
     made.allow_mount = config.allow_mount;
     made.index = static_cast<uint32_t>(exports.exports_.size());
+    std::string wrong;
+    auto ids = IdMap::make(config, wrong);
+    if (!ids) {
+      error = fmt::format("export {}: {}", config.path, wrong);
+      return ids.status();
+    }
+    made.ids = std::move(*ids);
     auto root = open_root(made);
     if (!root) {
       error = fmt::format("export {}: {}", config.path, std::strerror(root.err()));

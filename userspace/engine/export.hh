@@ -9,6 +9,7 @@
 #include <string_view>
 #include <vector>
 
+#include "engine/id_map.hh"
 #include "engine/mount_tree.hh"
 #include "engine/mounts.hh"
 #include "lib/config.hh"
@@ -37,6 +38,7 @@ struct Export {
   bool sockets = true;
   bool allow_mount = false;  // by clients, on this machine
   uint32_t index = 0;
+  std::unique_ptr<const IdMap> ids;  // null: they are the clients' own
   std::unique_ptr<ExportRoot> root = std::make_unique<ExportRoot>();
 };
 

@@ -61,9 +61,10 @@ void describe(CLI::App& app, Options& options) {
       ->allow_extra_args(false);
   app.add_option("-e,--export", options.exports,
                  "Directory to export, ro: read-only, dev: devices may be opened, "
-                 "nosock: unix sockets may not be connected to, allow-mount: clients may mount on "
-                 "this machine; may be repeated")
-      ->type_name("PATH[,ro][,dev][,nosock][,allow-mount][,name=NAME]")
+                 "nosock: unix sockets may not be connected to, squash=root: root of clients is "
+                 "nobody here, squash=all: everybody is, allow-mount: clients may mount on this "
+                 "machine; may be repeated")
+      ->type_name("PATH[,ro][,dev][,nosock][,squash=WHO][,allow-mount][,name=NAME]")
       ->allow_extra_args(false);
   app.add_option("-k,--psk-file", options.psk_file,
                  "File with the key that clients must know, readable by root only")

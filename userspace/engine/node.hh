@@ -31,6 +31,9 @@ struct Domain {
   const Export* exported = nullptr;
   bool readonly = false;
   uint32_t index = 0;
+
+  // Null: they are the client's own.
+  const IdMap* ids() const { return exported->ids.get(); }
 };
 
 // How many descriptors nodes hold, of all sessions.

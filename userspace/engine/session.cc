@@ -11,7 +11,7 @@ Status CredTable::put(uint32_t id, Ref<const Cred> cred) {
   std::lock_guard guard(mutex_);
   if (!creds_.contains(id) && creds_.size() >= QTFS_CREDS_MAX)
     return Status::error(ENFILE);
-  creds_[id] = std::move(cred);
+  creds_[id] = Registered{std::move(cred), {}};
   return {};
 }
 
@@ -20,10 +20,18 @@ void CredTable::remove(uint32_t id) {
   creds_.erase(id);
 }
 
-Ref<const Cred> CredTable::find(uint32_t id) {
+Ref<const Cred> CredTable::find(uint32_t id, const IdMap* ids) {
   std::lock_guard guard(mutex_);
   const auto found = creds_.find(id);
-  return found == creds_.end() ? Ref<const Cred>() : found->second;
+  if (found == creds_.end())
+    return {};
+  Registered& registered = found->second;
+  if (!ids)
+    return registered.cred;
+  for (const auto& [of, mapped] : registered.mapped)
+    if (of == ids)
+      return mapped;
+  return registered.mapped.emplace_back(ids, ids->cred(*registered.cred)).second;
 }
 
 void RemoteMounts::add(const MadeMount& mount) {

@@ -12,6 +12,8 @@
 #include <set>
 #include <tuple>
 #include <unordered_map>
+#include <utility>
+#include <vector>
 
 #include "engine/locks.hh"
 #include "engine/node.hh"
@@ -28,11 +30,17 @@ class CredTable {
  public:
   Status put(uint32_t id, Ref<const Cred> cred);
   void remove(uint32_t id);
-  Ref<const Cred> find(uint32_t id);
+  // Who it is in an export with @ids, or, where that is null, in those without.
+  Ref<const Cred> find(uint32_t id, const IdMap* ids);
 
  private:
+  struct Registered {
+    Ref<const Cred> cred;
+    // The same caller in other exports, once he was asked for there.
+    std::vector<std::pair<const IdMap*, Ref<const Cred>>> mapped;
+  };
   std::mutex mutex_;  // protects creds_
-  std::unordered_map<uint32_t, Ref<const Cred>> creds_;
+  std::unordered_map<uint32_t, Registered> creds_;
 };
 
 // What a client has mounted on this machine.

@@ -68,6 +68,10 @@ void read_value(const std::string& key, const toml::node& node, std::vector<std:
     read_value(key, item, out.emplace_back(), problem);
 }
 
+// Has tables itself: below.
+void read_value(const std::string& key, const toml::node& node, std::vector<IdRange>& out,
+                Problem& problem);
+
 // One known key of a table.
 template <typename T>
 struct Key {
@@ -93,6 +97,42 @@ void read_table(const toml::table& table, Problem& problem, Key<Ts>... keys) {
   }
 }
 
+// Ranges that make no sense are the engine's to refuse (id_map.hh).
+void read_value(const std::string& key, const toml::node& node, std::vector<IdRange>& out,
+                Problem& problem) {
+  const toml::array* list = node.as_array();
+  if (!list)
+    return problem.at(node.source(), "\"{}\" must be a list of {{ client, server, count }}", key);
+  out.clear();
+  for (const toml::node& item : *list) {
+    const toml::table* table = item.as_table();
+    if (!table)
+      return problem.at(item.source(), "\"{}\" must be a list of {{ client, server, count }}", key);
+    IdRange& range = out.emplace_back();
+    read_table(*table, problem, Key<uint32_t>{"client", &range.client},
+               Key<uint32_t>{"server", &range.server}, Key<uint32_t>{"count", &range.count});
+    if (table->size() < 3)
+      problem.at(item.source(), "each of \"{}\" needs client, server and count", key);
+  }
+}
+
+void read_export(const toml::table& table, ExportConfig& out, Problem& problem) {
+  std::string squash = "none";
+  read_table(table, problem, Key<std::string>{"path", &out.path},
+             Key<std::string>{"name", &out.name}, Key<bool>{"readonly", &out.readonly},
+             Key<bool>{"devices", &out.devices}, Key<bool>{"sockets", &out.sockets},
+             Key<bool>{"allow-mount", &out.allow_mount}, Key<std::string>{"squash", &squash},
+             Key<uint32_t>{"anon-uid", &out.anon_uid}, Key<uint32_t>{"anon-gid", &out.anon_gid},
+             Key<std::vector<IdRange>>{"uid-map", &out.uid_map},
+             Key<std::vector<IdRange>>{"gid-map", &out.gid_map});
+  if (out.path.empty())
+    problem.at(table.source(), "an export needs a \"path\"");
+  if (const auto known = squash_of(squash))
+    out.squash = *known;
+  else
+    problem.at(table.source(), "squash \"{}\": not none, root or all", squash);
+}
+
 void read_exports(const toml::node& node, std::vector<ExportConfig>& out, Problem& problem) {
   const toml::array* list = node.as_array();
   if (!list)
@@ -102,13 +142,7 @@ void read_exports(const toml::node& node, std::vector<ExportConfig>& out, Proble
     const toml::table* table = item.as_table();
     if (!table)
       return problem.at(item.source(), "exports are written as [[export]]");
-    ExportConfig& made = out.emplace_back();
-    read_table(*table, problem, Key<std::string>{"path", &made.path},
-               Key<std::string>{"name", &made.name}, Key<bool>{"readonly", &made.readonly},
-               Key<bool>{"devices", &made.devices}, Key<bool>{"sockets", &made.sockets},
-               Key<bool>{"allow-mount", &made.allow_mount});
-    if (made.path.empty())
-      problem.at(item.source(), "an export needs a \"path\"");
+    read_export(*table, out.emplace_back(), problem);
   }
 }
 
@@ -172,6 +206,17 @@ void read_root(toml::table& root, Config& config, Problem& problem) {
 
 }  // namespace
 
+std::optional<Squash> squash_of(std::string_view word) {
+  static constexpr struct {
+    std::string_view name;
+    Squash squash;
+  } known[] = {{"none", Squash::none}, {"root", Squash::root}, {"all", Squash::all}};
+  for (const auto& one : known)
+    if (one.name == word)
+      return one.squash;
+  return std::nullopt;
+}
+
 Status load_config(const std::string& path, Config& config, std::string& error) {
   toml::parse_result parsed = toml::parse_file(path);
   if (!parsed) {
@@ -186,6 +231,16 @@ Status load_config(const std::string& path, Config& config, std::string& error) 
   error = problem.text();
   return problem.any() ? Status::error(EINVAL) : Status();
 }
+
+namespace {
+
+// Of "squash=WHO".
+std::optional<Squash> squash_option(std::string_view part) {
+  constexpr std::string_view key = "squash=";
+  return part.starts_with(key) ? squash_of(part.substr(key.size())) : std::nullopt;
+}
+
+}  // namespace
 
 Result<ExportConfig> parse_export(const std::string& text, std::string& error) {
   ExportConfig out;
@@ -206,11 +261,13 @@ Result<ExportConfig> parse_export(const std::string& text, std::string& error) {
       out.sockets = false;
     } else if (part == "allow-mount") {
       out.allow_mount = true;
+    } else if (const auto squash = squash_option(part)) {
+      out.squash = *squash;
     } else if (part.rfind("name=", 0) == 0) {
       out.name = part.substr(5);
     } else {
       error = fmt::format(
-          "export {}: unknown option \"{}\" (ro, rw, dev, nosock, "
+          "export {}: unknown option \"{}\" (ro, rw, dev, nosock, squash=none|root|all, "
           "allow-mount, name=NAME)",
           out.path, part);
       return Status::error(EINVAL);

@@ -3,7 +3,9 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "lib/control_socket.hh"
@@ -12,13 +14,36 @@
 
 namespace qtfs {
 
+// Whose ids become those of nobody in particular, in the order of how many that are.
+enum class Squash : uint8_t { none, root, all };
+
+// "none", "root", "all".
+std::optional<Squash> squash_of(std::string_view word);
+
+// So many ids, one after the other, of the client and of the server.
+struct IdRange {
+  uint32_t client = 0;
+  uint32_t server = 0;
+  uint32_t count = 0;
+
+  bool operator==(const IdRange&) const = default;
+};
+
+// The kernel's for ids that have no number where somebody asks.
+inline constexpr uint32_t overflow_id = 65534;
+
 struct ExportConfig {
   std::string path;
-  std::string name;
+  std::string name = {};
   bool readonly = false;
   bool devices = false;      // device nodes may be opened
   bool sockets = true;       // unix sockets may be connected to
   bool allow_mount = false;  // clients may mount on this machine
+  Squash squash = Squash::none;
+  uint32_t anon_uid = overflow_id;  // of the server: who is squashed, or not in the map
+  uint32_t anon_gid = overflow_id;
+  std::vector<IdRange> uid_map = {};  // empty: each id is itself
+  std::vector<IdRange> gid_map = {};
 };
 
 struct Limits {
@@ -55,7 +80,7 @@ struct Config {
 
 // Reads a TOML file over what @config holds. @error is one line that names file, line and key.
 Status load_config(const std::string& path, Config& config, std::string& error);
-// PATH[,ro][,rw][,dev][,nosock][,allow-mount][,name=NAME]
+// PATH[,ro][,rw][,dev][,nosock][,squash=WHO][,allow-mount][,name=NAME]
 Result<ExportConfig> parse_export(const std::string& text, std::string& error);
 // Numbers that make no sense.
 Status check_config(const Config& config, std::string& error);

@@ -52,17 +52,29 @@ Status set_size(Call& call, const qtfs_wire_setattr& body, const Node& node, int
   return check(truncate(FdPath(fd).c_str(), size));
 }
 
+// EINVAL for an id that the export's map does not have, as for those that a user namespace has not.
+Status set_owner(const qtfs_wire_setattr& body, const Node& node, int fd) {
+  const IdMap* ids = node.domain.ids();
+  const uint32_t valid = le32toh(body.valid);
+  std::optional<uint32_t> uid = ~0u;  // stays what it is
+  std::optional<uint32_t> gid = ~0u;
+  if (valid & QTFS_SET_UID)
+    uid = ids ? ids->uids().to_server(le32toh(body.uid)) : le32toh(body.uid);
+  if (valid & QTFS_SET_GID)
+    gid = ids ? ids->gids().to_server(le32toh(body.gid)) : le32toh(body.gid);
+  if (!uid || !gid)
+    return Status::error(EINVAL);
+  return check(fchownat(fd, "", *uid, *gid, AT_EMPTY_PATH));
+}
+
 Status apply(Call& call, const qtfs_wire_setattr& body, const Node& node, int fd) {
   const uint32_t valid = le32toh(body.valid);
   if (valid & QTFS_SET_SIZE)
     if (Status status = set_size(call, body, node, fd); !status)
       return status;
-  if (valid & (QTFS_SET_UID | QTFS_SET_GID)) {
-    const uid_t uid = (valid & QTFS_SET_UID) ? le32toh(body.uid) : ~0u;
-    const gid_t gid = (valid & QTFS_SET_GID) ? le32toh(body.gid) : ~0u;
-    if (fchownat(fd, "", uid, gid, AT_EMPTY_PATH) < 0)
-      return Status::last();
-  }
+  if (valid & (QTFS_SET_UID | QTFS_SET_GID))
+    if (Status status = set_owner(body, node, fd); !status)
+      return status;
   // After the owner: changing that clears set-id bits.
   if (valid & QTFS_SET_MODE) {
     if (node.key.type == QTFS_TYPE_LNK)
@@ -99,7 +111,7 @@ Status op_getattr(Call& call) {
     if (!fd)
       return fd.status();
     // procfs may hide a process from some.
-    if (Status status = call.act(); !status)
+    if (Status status = call.act(**node); !status)
       return status;
     attr = fd_attr((*fd)->get(), **node);
   }
@@ -125,7 +137,7 @@ Status op_setattr(Call& call) {
     return fd.status();
   if (Status status = by_rules(call, (*fd)->get(), (*node)->key.type); !status)
     return status;
-  if (Status status = call.act(); !status)
+  if (Status status = call.act(**node); !status)
     return status;
   if (Status status = apply(call, *body, **node, (*fd)->get()); !status)
     return status;
@@ -146,7 +158,7 @@ Status op_access(Call& call) {
   const auto fd = call.fd_of(*node);
   if (!fd)
     return fd.status();
-  if (Status status = call.act(); !status)
+  if (Status status = call.act(**node); !status)
     return status;
   const auto attr = fd_attr((*fd)->get(), **node);
   if (!attr)
@@ -187,7 +199,7 @@ Status op_readlink(Call& call) {
   if (!fd)
     return fd.status();
   // Magic links ask who wants to know.
-  if (Status status = call.act(); !status)
+  if (Status status = call.act(**node); !status)
     return status;
   auto payload = call.take_payload_buffer(QTFS_PATH_MAX + 1);
   if (!payload)
@@ -216,7 +228,7 @@ Status op_statfs(Call& call) {
   const auto fd = call.fd_of(*node);
   if (!fd)
     return fd.status();
-  if (Status status = call.act(); !status)
+  if (Status status = call.act(**node); !status)
     return status;
   struct statfs fs {};
   if (fstatfs((*fd)->get(), &fs) < 0)

@@ -90,9 +90,13 @@ Status by_rules(Call& call, int dir, const std::string& name, uint32_t type) {
   return status_of(rules.of(dir, name, type_to_wire(stx->stx_mode)), ENOENT);
 }
 
-qtfs_wire_attr node_attr(const struct statx& stx, uint32_t flags) {
+qtfs_wire_attr node_attr(const struct statx& stx, uint32_t flags, const IdMap* ids) {
   qtfs_wire_attr attr = attr_to_wire(stx);
   attr.flags |= htole32(flags);
+  if (ids) {
+    attr.uid = htole32(ids->uids().to_client(stx.stx_uid));
+    attr.gid = htole32(ids->gids().to_client(stx.stx_gid));
+  }
   return attr;
 }
 
@@ -100,7 +104,7 @@ Result<qtfs_wire_attr> fd_attr(int fd, const Node& node) {
   const auto stx = stat_fd(fd);
   if (!stx)
     return stx.status();
-  return node_attr(*stx, node.flags());
+  return node_attr(*stx, node.flags(), node.domain.ids());
 }
 
 uint32_t allowed(int fd, const char* name, uint32_t mask, bool readonly) {
@@ -165,7 +169,7 @@ Result<Child> grant_entry(Call& call, const Domain& domain, UniqueFd fd,
     return granted.status();
   child.entry.node = htole64(granted->node->id);
   child.entry.stamp = htole64(granted->stamp);
-  child.entry.attr = node_attr(*stx, traits.flags());
+  child.entry.attr = node_attr(*stx, traits.flags(), domain.ids());
   child.node = std::move(granted->node);
   child.fd = std::move(granted->fd);
   return child;
@@ -175,7 +179,7 @@ Result<Child> renew_entry(Call& call, const Ref<Node>& node) {
   const auto fd = call.fd_of(node);
   if (!fd)
     return fd.status();
-  if (Status status = call.act(); !status)
+  if (Status status = call.act(*node); !status)
     return status;
   const auto stx = stat_fd((*fd)->get());
   if (!stx)
@@ -191,7 +195,7 @@ Result<Child> renew_entry(Call& call, const Ref<Node>& node) {
     return granted.status();
   child.entry.node = htole64(granted->node->id);
   child.entry.stamp = htole64(granted->stamp);
-  child.entry.attr = node_attr(*stx, node->flags());
+  child.entry.attr = node_attr(*stx, node->flags(), node->domain.ids());
   child.node = std::move(granted->node);
   return child;
 }

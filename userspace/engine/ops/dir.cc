@@ -31,7 +31,7 @@ Result<Place> enter(Call& call, uint64_t wire_dir, bool to_change) {
   auto fd = call.fd_of(*dir);
   if (!fd)
     return fd.status();
-  if (Status status = call.act(); !status)
+  if (Status status = call.act(**dir); !status)
     return status;
   return Place{std::move(*dir), std::move(*fd)};
 }

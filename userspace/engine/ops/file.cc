@@ -603,7 +603,7 @@ Status op_dedupe(Call& call) {
   if (!call.may_block)
     return Status::defer();
   // Who owns the other file need not have opened it for writing.
-  if (Status status = call.act(); !status)
+  if (Status status = call.act(*(*to)->node); !status)
     return status;
   // One target, behind the rest.
   alignas(file_dedupe_range) std::array<std::byte, dedupe_size> job{};

@@ -93,7 +93,7 @@ Result<Target> take_target(Call& call, uint64_t wire_node, uint64_t wire_open) {
     target.made = std::move(*made);
     target.fd = target.made.get();
   }
-  if (Status status = call.act(); !status)
+  if (Status status = call.act(*target.node); !status)
     return status;
   return target;
 }

@@ -81,7 +81,7 @@ Status op_parent(Call& call) {
   const auto fd = call.fd_of(*node);
   if (!fd)
     return fd.status();
-  if (Status status = call.act(); !status)
+  if (Status status = call.act(**node); !status)
     return status;
   auto parent = above((*fd)->get());
   if (!parent)

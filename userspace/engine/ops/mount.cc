@@ -136,11 +136,13 @@ Outcome unmount_at(int root, const Place& place, RemoteMounts& mine) {
 
 Outcome allowed_to_mount(const Call& call, const Node& node) {
   const Export& exported = *node.domain.exported;
+  const std::string path = exported.path.empty() ? "/" : exported.path;
   if (!exported.allow_mount)
-    return {EPERM, fmt::format("the server's export {} does not allow it (allow-mount)",
-                               exported.path.empty() ? "/" : exported.path)};
+    return {EPERM, fmt::format("the server's export {} does not allow it (allow-mount)", path)};
   if (Status status = writable(node); !status)
     return failed(status.err());
+  if (exported.ids)
+    return {EPERM, fmt::format("nobody is root in the server's export {} (squash, uid-map)", path)};
   if (!(call.cred->caps & uint64_t{1} << CAP_SYS_ADMIN))
     return failed(EPERM);
   if (!call.context->mounts.tree())
@@ -179,7 +181,7 @@ Status change_machine(Call& call, uint64_t wire_node, Work work) {
   const auto fd = call.fd_of(*node);
   if (!fd)
     return fd.status();
-  if (Status status = call.act(); !status)
+  if (Status status = call.act(**node); !status)
     return status;
   if (const Outcome refused = allowed_to_mount(call, **node); refused.err)
     return answer(call, refused);

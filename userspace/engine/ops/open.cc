@@ -159,7 +159,7 @@ Result<Opened> open_node(Call& call, const Ref<Node>& node, uint32_t flags) {
   const auto fd = call.fd_of(node);
   if (!fd)
     return fd.status();
-  if (Status status = call.act(); !status)
+  if (Status status = call.act(*node); !status)
     return status;
   if (!(flags & QTFS_OPEN_CONNECT))
     return open_as_asked(call, *node, (*fd)->get(), flags);
@@ -295,7 +295,7 @@ Result<Opened> open_by_name(int dir, const std::string& name, const Node& node, 
   if (Status status = leave_nonblocking(fd.get(), native_open_flags(flags)); !status)
     return status;
   opened.fd = std::move(fd);
-  opened.attr = node_attr(*stx, node.flags());
+  opened.attr = node_attr(*stx, node.flags(), node.domain.ids());
   return opened;
 }
 
@@ -326,7 +326,7 @@ Result<Opened> open_found(Call& call, const Node& node, uint32_t flags) {
   const CompoundState& found = call.compound;
   if (!found.prev_dir || !opens_by_name(node, flags))
     return Opened();
-  if (Status status = call.act(); !status)
+  if (Status status = call.act(node); !status)
     return status;
   auto opened = open_by_name(found.prev_dir->get(), found.prev_name, node, flags);
   return opened ? std::move(opened) : Opened();
@@ -350,7 +350,7 @@ Status op_open(Call& call) {
     const auto dir = call.fd_of(body->dir);
     if (!dir)
       return dir.status();
-    if (Status status = call.act(); !status)
+    if (Status status = call.act(**node); !status)
       return status;
     if (opens_by_name(**node, flags))
       opened = open_by_name((*dir)->get(), *name, **node, flags);
@@ -522,7 +522,7 @@ Status op_create(Call& call) {
   const auto fd = call.fd_of(*dir);
   if (!fd)
     return fd.status();
-  if (Status status = call.act(); !status)
+  if (Status status = call.act(**dir); !status)
     return status;
 
   const uint32_t open_flags = flags & ~(QTFS_OPEN_CREATE | QTFS_OPEN_EXCL);
@@ -560,7 +560,7 @@ Status op_tmpfile(Call& call) {
   const auto fd = call.fd_of(*dir);
   if (!fd)
     return fd.status();
-  if (Status status = call.act(); !status)
+  if (Status status = call.act(**dir); !status)
     return status;
   if (Status status = by_rules(call, (*fd)->get(), QTFS_TYPE_DIR); !status)
     return status;

@@ -97,8 +97,9 @@ Status by_rules(Call& call, int dir, const std::string& name, uint32_t type);
 inline bool write_protected(const Domain& domain, uint32_t type) {
   return domain.readonly && type != QTFS_TYPE_SOCK;
 }
-// Attributes with what only the engine knows: Traits::flags().
-qtfs_wire_attr node_attr(const struct statx& stx, uint32_t flags);
+// Attributes with what only the engine knows: Traits::flags(), and whose they are by the export's
+// @ids.
+qtfs_wire_attr node_attr(const struct statx& stx, uint32_t flags, const IdMap* ids);
 // Those of a descriptor, as those of @node.
 Result<qtfs_wire_attr> fd_attr(int fd, const Node& node);
 // What the current credential may do with @fd; QTFS_MAY_*, a subset of @mask.

@@ -181,7 +181,7 @@ class Lister {
       return std::nullopt;
     entry.node = htole64(granted->node->id);
     entry.stamp = htole64(granted->stamp);
-    entry.attr = node_attr(*stx, traits.flags());
+    entry.attr = node_attr(*stx, traits.flags(), domain.ids());
     return entry;
   }
 

@@ -365,7 +365,7 @@ Status op_give(Call& call) {
   const auto connection = open_socket(call, body->open);
   if (!connection)
     return connection.status();
-  if (Status status = call.act(); !status)
+  if (Status status = call.act(*(*connection)->node); !status)
     return status;
   qtfs_wire_opened reply{};
   if (le32toh(body->kind) == QTFS_RIGHT_NONE) {
@@ -419,7 +419,7 @@ Status op_take(Call& call) {
   const auto connection = open_socket(call, body->open);
   if (!connection)
     return connection.status();
-  if (Status status = call.act(); !status)
+  if (Status status = call.act(*(*connection)->node); !status)
     return status;
   size_t at = 0;
   UniqueFd fd = (*connection)->rights->take(at);

@@ -149,7 +149,7 @@ Status op_accept(Call& call) {
   const auto bound = open_socket(call, body->open);
   if (!bound)
     return bound.status();
-  if (Status status = call.act(); !status)
+  if (Status status = call.act(*(*bound)->node); !status)
     return status;
   Opened made;
   made.fd.reset(accept4((*bound)->fd.get(), nullptr, nullptr, SOCK_CLOEXEC | SOCK_NONBLOCK));
@@ -173,6 +173,10 @@ Status op_accept(Call& call) {
                                  QTFS_OPEN_CONNECT | QTFS_OPEN_READ | QTFS_OPEN_WRITE);
   if (!opened)
     return opened.status();
+  if (const IdMap* ids = (*bound)->node->domain.ids()) {
+    who.uid = ids->uids().to_client(who.uid);
+    who.gid = ids->gids().to_client(who.gid);
+  }
   call.reply.put(qtfs_wire_accepted{*opened, htole32(who.uid), htole32(who.gid)});
   return {};
 }

@@ -3,6 +3,7 @@
 #include <sys/xattr.h>
 
 #include "engine/ops/ops.hh"
+#include "engine/xattr_ids.hh"
 
 namespace qtfs {
 
@@ -43,9 +44,16 @@ Result<Target> target_of(Call& call, bool named, bool to_change) {
   if (to_change)
     if (Status status = by_rules(call, target.fd->get(), target.node->key.type); !status)
       return status;
-  if (Status status = call.act(); !status)
+  if (Status status = call.act(*target.node); !status)
     return status;
   return target;
+}
+
+// How long the value is that a system call gave.
+Result<size_t> given(ssize_t len) {
+  if (len < 0)
+    return Status::last();
+  return static_cast<size_t>(len);
 }
 
 // GET and LIST: @read is given room, or none to ask for the size.
@@ -60,14 +68,14 @@ Status reply_value(Call& call, uint32_t size, Read read) {
       return buffer.status();
     payload = std::move(*buffer);
   }
-  const ssize_t len = read(size > 0 ? payload.data() : nullptr, size);
-  if (len < 0)
-    return Status::last();
+  const Result<size_t> len = read(size > 0 ? payload.data() : nullptr, size);
+  if (!len)
+    return len.status();
   qtfs_wire_xattr_rep rep{};
-  rep.size = htole32(static_cast<uint32_t>(len));
+  rep.size = htole32(static_cast<uint32_t>(*len));
   call.reply.put(rep);
   if (size > 0) {
-    payload.grow(static_cast<size_t>(len));
+    payload.grow(*len);
     call.reply.set_payload(std::move(payload));
   }
   return {};
@@ -82,8 +90,14 @@ Status op_getxattr(Call& call) {
   if (!target)
     return target.status();
   const FdPath path(target->fd->get());
-  return reply_value(call, target->size, [&](void* to, size_t size) {
-    return getxattr(path.c_str(), target->name.c_str(), to, size);
+  return reply_value(call, target->size, [&](std::byte* to, size_t size) -> Result<size_t> {
+    const auto len = given(getxattr(path.c_str(), target->name.c_str(), to, size));
+    const IdMap* ids = target->node->domain.ids();
+    if (!len || !to || !ids)
+      return len;
+    if (Status status = xattr_to_client(*ids, target->name, {to, *len}); !status)
+      return status;
+    return len;
   });
 }
 
@@ -92,8 +106,8 @@ Status op_listxattr(Call& call) {
   if (!target)
     return target.status();
   const FdPath path(target->fd->get());
-  return reply_value(call, target->size, [&](void* to, size_t size) {
-    return listxattr(path.c_str(), static_cast<char*>(to), size);
+  return reply_value(call, target->size, [&](std::byte* to, size_t size) {
+    return given(listxattr(path.c_str(), reinterpret_cast<char*>(to), size));
   });
 }
 
@@ -110,8 +124,20 @@ Status op_setxattr(Call& call) {
     flags |= XATTR_CREATE;
   if (target->flags & QTFS_XATTR_REPLACE)
     flags |= XATTR_REPLACE;
-  return check(setxattr(FdPath(target->fd->get()).c_str(), target->name.c_str(),
-                        call.payload.data(), call.payload.size(), flags));
+  Bytes value = call.payload;
+  Buffer translated;
+  if (const IdMap* ids = target->node->domain.ids(); ids && !value.empty()) {
+    auto copy = call.take_payload_buffer(value.size());
+    if (!copy)
+      return copy.status();
+    copy->append(value);
+    if (Status status = xattr_to_server(*ids, target->name, {copy->data(), copy->size()}); !status)
+      return status;
+    translated = std::move(*copy);
+    value = translated.bytes();
+  }
+  return check(setxattr(FdPath(target->fd->get()).c_str(), target->name.c_str(), value.data(),
+                        value.size(), flags));
 }
 
 Status op_removexattr(Call& call) {

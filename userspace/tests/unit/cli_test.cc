@@ -8,8 +8,8 @@ TEST_F(Program, HelpIsCompleteAndVersionIsTold) {
   EXPECT_EQ(0, run({"--help"}).status);
   const std::string help = dir_.read("stdout");
   for (const char* word : {"entries", "threads", "--listen", "--insecure", "--psk-file", "--export",
-                           "--config", "--log-level", "--nodes-max", "--fds-max", "--sessions-max",
-                           "--version", "12345", "SIGTERM"})
+                           "--config", "--log-level", "squash=root", "--nodes-max", "--fds-max",
+                           "--sessions-max", "--version", "12345", "SIGTERM"})
     EXPECT_NE(help.npos, help.find(word)) << word;
   EXPECT_EQ(0, run({"--version"}).status);
   EXPECT_NE(std::string::npos, dir_.read("stdout").find(QTFS_VERSION));
@@ -71,6 +71,34 @@ TEST_F(Program, RefusesBadConfiguration) {
   expect_refusal({"-c", config("[[special]]\naction = \"deny\"\n")}, "needs a");
   expect_refusal({"-c", config("[[special]]\npaths = \"/a\"\naction = \"deny\"\n")}, "paths");
   expect_refusal({"-c", config("[limits]\nio-max = 1\n")}, "io-max");
+}
+
+TEST_F(Program, RefusesBadIds) {
+  const auto refused = [&](std::string_view lines, std::string_view words) {
+    expect_refusal({"-c", config("[[export]]\npath = \"/usr\"\n" + std::string(lines))}, words);
+  };
+  refused("squash = \"some\"\n", "engine.toml:1: squash \"some\"");
+  refused("squash = true\n", "engine.toml:3");
+  refused("squash = \"root\"\nanon-uid = -2\n", "engine.toml:4: \"anon-uid\"");
+  refused("squash = \"root\"\nanon-gid = 4294967295\n", "anon-gid: 4294967295 is no id");
+  refused("uid-map = 5\n", "engine.toml:3: \"uid-map\" must be a list");
+  refused("uid-map = [[0, 1, 2]]\n", "engine.toml:3: \"uid-map\" must be a list");
+  refused("gid-map = [{ client = 0, server = 1 }]\n", "needs client, server and count");
+  refused("gid-map = [{ client = 0, server = 1, number = 2 }]\n", "unknown key \"number\"");
+  refused("gid-map = [{ client = 0, server = 1, count = 0 }]\n", "gid-map: 0 to 1: a count of 0");
+  refused("uid-map = [{ client = 0, server = 4294967290, count = 6 }]\n", "go over 4294967294");
+  refused(
+      "uid-map = [{ client = 0, server = 100, count = 10 }, "
+      "{ client = 9, server = 200, count = 1 }]\n",
+      "the client's ids 0-9 and 9-9 overlap");
+  refused(
+      "uid-map = [{ client = 0, server = 100, count = 10 }, "
+      "{ client = 50, server = 91, count = 10 }]\n",
+      "the server's ids 91-100 and 100-109 overlap");
+  expect_refusal({"--export", "/,squash=some"}, "squash=some");
+  expect_refusal({"--export", "/", "--export", "/usr,squash=root"}, "squashes or maps ids");
+  expect_refusal({"--export", "/,squash=root", "--export", "/usr,squash=all"},
+                 "squashes or maps ids");
 }
 
 TEST_F(Program, EndsCleanlyOnSigterm) {
