@@ -59,6 +59,7 @@
 MNT=${MNT:-/mnt/host}
 TEST=$(basename "$0" .sh)
 LIB_DIR=$(dirname "$(readlink -f "${BASH_SOURCE[0]}")")
+# shellcheck disable=SC2034
 PROGRAMS=${QTFS_SELFTESTS:-$LIB_DIR/../build/selftests}
 BAD_MESSAGES=$LIB_DIR/vm/bad-messages
 ENGINE_PORT=${QTFS_PORT:-12345}

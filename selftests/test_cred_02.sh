@@ -81,8 +81,8 @@ expect_ok as_user 1000:1001 touch "$MAPPED/mine"
 expect_output 101000:201001 owner_there "$M/mine"
 expect_output 1000:1001 owner "$MAPPED/mine"
 expect_output 65534:65534 owner "$MAPPED/foreign"
-expect_match "^-rw------- +1 65534 65534 .* foreign$" ls -n "$MAPPED"
-expect_match "^-rw------- +1 1000 1000 .* users$" ls -n "$MAPPED"
+expect_match "^-rw------- +1 +65534 +65534 .* foreign$" ls -n "$MAPPED"
+expect_match "^-rw------- +1 +1000 +1000 .* users$" ls -n "$MAPPED"
 
 begin "who may goes by it, and root has no capabilities"
 expect_output user as_user 1000 cat "$MAPPED/users"
@@ -113,7 +113,7 @@ expect_match "^user:65534:r--$" getfacl -n "$MAPPED/foreign"
 
 # Unix sockets
 
-agent_start
+agent_start --log-level warning
 on_host "setsid $US serve stream $M/who who </dev/null & echo \$!
 	until [ -S $M/who ]; do [ -d /proc/\$! ] || exit 1; sleep 0.05; done" >"$TMP/pid" ||
 	bail "no server"
