@@ -4,6 +4,7 @@
 #include <fcntl.h>
 
 #include <algorithm>
+#include <array>
 
 #include "lib/codec.hh"
 
@@ -30,6 +31,32 @@ uint64_t mix(uint64_t x) {
 
 size_t NodeKey::hash() const {
   return mix(ino + mix(dev + mix(mount + (uint64_t{domain} << 32)) + birth) + type);
+}
+
+void Node::set_name(std::string_view name) {
+  if (name_ && name == name_.get())
+    return;
+  name_ = std::make_unique<char[]>(name.size() + 1);
+  std::copy(name.begin(), name.end(), name_.get());
+}
+
+std::vector<std::byte> Node::handle() const {
+  if (!handle_)
+    return {};
+  const auto* raw = reinterpret_cast<const file_handle*>(handle_.get());
+  return {handle_.get(), handle_.get() + sizeof(file_handle) + raw->handle_bytes};
+}
+
+void Node::make_handle() {
+  alignas(file_handle) std::array<std::byte, sizeof(file_handle) + MAX_HANDLE_SZ> room{};
+  auto* raw = reinterpret_cast<file_handle*>(room.data());
+  raw->handle_bytes = MAX_HANDLE_SZ;
+  int mount = 0;
+  if (name_to_handle_at(fd_->get(), "", raw, &mount, AT_EMPTY_PATH) < 0)
+    return;
+  const size_t size = sizeof(file_handle) + raw->handle_bytes;
+  handle_ = std::make_unique<std::byte[]>(size);
+  std::copy_n(room.begin(), size, handle_.get());
 }
 
 NodeKey NodeKey::of(const struct statx& stx, const Domain& domain) {
@@ -93,7 +120,7 @@ Result<Granted> NodeTable::grant_locked(unsigned index, const NodeKey& key, cons
   std::lock_guard guard(shard.mutex);
   Ref<Node> node;
   if (const auto found = shard.by_key.find(key); found != shard.by_key.end()) {
-    node = Ref<Node>(found->second);
+    node = Ref<Node>(*found);
   } else {
     if (count_.fetch_add(1, std::memory_order_relaxed) >= nodes_max_) {
       count_.fetch_sub(1, std::memory_order_relaxed);
@@ -101,14 +128,14 @@ Result<Granted> NodeTable::grant_locked(unsigned index, const NodeKey& key, cons
     }
     const uint64_t id = life_ << 48 | shard.next++ << shard_bits | index;
     node = make_ref<Node>(id, key, domain, traits);
-    shard.by_id.emplace(id, node);
-    shard.by_key.emplace(key, node.get());
+    shard.by_id.insert(node);
+    shard.by_key.insert(node.get());
   }
   node->uncached_.store(traits.uncached, std::memory_order_relaxed);
   if (origin.parent) {
     old_parent = node->parent_;
     node->parent_ = origin.parent;
-    node->name_ = origin.name;
+    node->set_name(origin.name);
   } else if (!origin.unnamed) {
     node->pinned_ = true;
   }
@@ -124,7 +151,7 @@ Result<Granted> NodeTable::grant_locked(unsigned index, const NodeKey& key, cons
 NodeTable::~NodeTable() {
   // Directories that were moved into each other may name each other as parents.
   for (Shard& shard : shards_)
-    for (auto& [id, node] : shard.by_id) {
+    for (const Ref<Node>& node : shard.by_id) {
       Ref<Node> parent = std::exchange(node->parent_, Ref<Node>());
       while (parent && parent->sole())
         parent = std::exchange(parent->parent_, Ref<Node>());
@@ -135,7 +162,7 @@ Ref<Node> NodeTable::find(uint64_t id) {
   Shard& shard = shard_of(id);
   std::lock_guard guard(shard.mutex);
   const auto found = shard.by_id.find(id);
-  return found == shard.by_id.end() ? Ref<Node>() : found->second;
+  return found == shard.by_id.end() ? Ref<Node>() : *found;
 }
 
 void NodeTable::found(Node& node, UniqueFd fd) {
@@ -156,9 +183,9 @@ Result<Granted> NodeTable::renew(uint64_t id) {
   const auto found = shard.by_id.find(id);
   if (found == shard.by_id.end())
     return Status::error(ESTALE);
-  Node& node = *found->second;
+  Node& node = **found;
   node.stamp_ = stamp_.fetch_add(1, std::memory_order_relaxed) + 1;
-  return Granted{found->second, node.stamp_, node.fd_};
+  return Granted{*found, node.stamp_, node.fd_};
 }
 
 void NodeTable::install(Shard& shard, Node& node, Ref<NodeFd> fd) {
@@ -193,9 +220,10 @@ Result<Ref<NodeFd>> NodeTable::fd(Node& node, Context& context, unsigned depth) 
       node.used_ = true;
       return node.fd_;
     }
-    handle = node.handle_;
+    handle = node.handle();
     parent = node.parent_;
-    name = node.name_;
+    if (parent)
+      name = node.name_.get();
   }
   auto opened = reopen(node.key, handle, {parent, name}, context, depth);
   if (!opened)
@@ -266,11 +294,11 @@ void NodeTable::forget(uint64_t id, uint64_t stamp) {
   Shard& shard = shard_of(id);
   std::lock_guard guard(shard.mutex);
   const auto found = shard.by_id.find(id);
-  if (found == shard.by_id.end() || found->second->stamp_ > stamp)
+  if (found == shard.by_id.end() || (*found)->stamp_ > stamp)
     return;
-  gone = std::move(found->second);
+  gone = *found;
   shard.by_id.erase(found);
-  shard.by_key.erase(gone->key);
+  shard.by_key.erase(gone.get());
   fd = gone->fd_;
   parent = std::move(gone->parent_);
   gone->parent_ = {};
@@ -350,17 +378,9 @@ bool NodeTable::evict_one(Shard& shard) {
 }
 
 bool NodeTable::make_reopenable(Node& node) {
-  if (node.handle_.empty() && anchor(node.key.mount)) {
-    std::vector<std::byte> handle(sizeof(file_handle) + MAX_HANDLE_SZ);
-    auto* raw = reinterpret_cast<file_handle*>(handle.data());
-    raw->handle_bytes = MAX_HANDLE_SZ;
-    int mount = 0;
-    if (name_to_handle_at(node.fd_->get(), "", raw, &mount, AT_EMPTY_PATH) == 0) {
-      handle.resize(sizeof(file_handle) + raw->handle_bytes);
-      node.handle_ = std::move(handle);
-    }
-  }
-  return !node.handle_.empty() || node.parent_;
+  if (!node.handle_ && anchor(node.key.mount))
+    node.make_handle();
+  return node.handle_ || node.parent_;
 }
 
 Status NodeTable::sync() {

@@ -16,6 +16,7 @@
 #include <mutex>
 #include <string>
 #include <unordered_map>
+#include <unordered_set>
 #include <vector>
 
 #include "engine/context.hh"
@@ -112,15 +113,16 @@ uint64_t mount_number(int fd);
 Result<struct statx> stat_fd(int fd);
 Result<struct statx> stat_name(int dir, const char* name);
 
+// A client may know millions: the order leaves no holes, and what few have is behind a pointer.
 class Node : public RefCounted {
  public:
   Node(uint64_t id_, const NodeKey& key_, const Domain& domain_, const Traits& traits_)
-      : id(id_), key(key_), domain(domain_), traits(traits_) {}
+      : traits(traits_), id(id_), key(key_), domain(domain_) {}
 
+  const Traits traits;
   const uint64_t id;
   const NodeKey key;
   const Domain& domain;
-  const Traits traits;
   // QTFS_ATTR_* that say what it is like; rules come and go.
   uint32_t flags() const {
     Traits now = traits;
@@ -130,12 +132,18 @@ class Node : public RefCounted {
 
  private:
   friend class NodeTable;
+  void set_name(std::string_view name);
+  // Nothing if there is none.
+  std::vector<std::byte> handle() const;
+  // From fd_; filesystems need not have any.
+  void make_handle();
+
   // Protected by the lock of its shard.
   uint64_t stamp_ = 0;
   Ref<NodeFd> fd_;
   Ref<Node> parent_;
-  std::string name_;
-  std::vector<std::byte> handle_;  // a struct file_handle, or nothing
+  std::unique_ptr<char[]> name_;         // below it; null for an attachment's root
+  std::unique_ptr<std::byte[]> handle_;  // a struct file_handle, or null
   std::list<Node*>::iterator lru_;
   std::atomic<bool> uncached_{false};
   bool in_lru_ = false;
@@ -187,13 +195,25 @@ class NodeTable {
   static constexpr unsigned shard_bits = 4;
   static constexpr unsigned shard_count = 1u << shard_bits;
 
-  struct KeyHash {
-    size_t operator()(const NodeKey& key) const { return key.hash(); }
+  // Sets of nodes, whose ids and keys are in the nodes alone.
+  struct ById {
+    using is_transparent = void;
+    static uint64_t id_of(uint64_t id) { return id; }
+    static uint64_t id_of(const Ref<Node>& node) { return node->id; }
+    size_t operator()(const auto& one) const { return id_of(one) >> shard_bits; }
+    bool operator()(const auto& a, const auto& b) const { return id_of(a) == id_of(b); }
+  };
+  struct ByKey {
+    using is_transparent = void;
+    static const NodeKey& key_of(const NodeKey& key) { return key; }
+    static const NodeKey& key_of(const Node* node) { return node->key; }
+    size_t operator()(const auto& one) const { return key_of(one).hash(); }
+    bool operator()(const auto& a, const auto& b) const { return key_of(a) == key_of(b); }
   };
   struct Shard {
     std::mutex mutex;  // protects the rest, and the nodes' private parts
-    std::unordered_map<uint64_t, Ref<Node>> by_id;
-    std::unordered_map<NodeKey, Node*, KeyHash> by_key;
+    std::unordered_set<Ref<Node>, ById, ById> by_id;
+    std::unordered_set<Node*, ByKey, ByKey> by_key;
     std::list<Node*> lru;  // nodes with a descriptor, oldest first
     uint64_t next = 1;
   };
