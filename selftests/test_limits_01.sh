@@ -76,3 +76,16 @@ expect_ok rm "$DIR/huge"
 begin "values that are too large are the server's to refuse"
 expect_fail EINVAL python3 -IS -c "import os; os.truncate('$DIR/f', -1)"
 expect_output x cat "$DIR/f"
+
+# object NAME: how many bytes one of that kind takes
+object() {
+	awk -v name="$1" '$1 == name { print $4 }' /proc/slabinfo
+}
+
+begin "an inode takes no more memory than one of NFS"
+if modprobe nfs 2>/dev/null && [ -n "$(object nfs_inode_cache)" ]; then
+	[ "$(object qtfs_inode)" -le "$(object nfs_inode_cache)" ] ||
+		fail "$(object qtfs_inode) bytes, NFS $(object nfs_inode_cache)"
+else
+	skip "no NFS here"
+fi
