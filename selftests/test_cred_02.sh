@@ -113,7 +113,7 @@ expect_match "^user:65534:r--$" getfacl -n "$MAPPED/foreign"
 
 # Unix sockets
 
-agent_start --log-level warning
+agent_start --log-level info
 on_host "setsid $US serve stream $M/who who </dev/null & echo \$!
 	until [ -S $M/who ]; do [ -d /proc/\$! ] || exit 1; sleep 0.05; done" >"$TMP/pid" ||
 	bail "no server"

@@ -7,7 +7,7 @@ need qtfs-agent
 US=$PROGRAMS/unix-socket
 MANY=3000
 ulimit -n 16384
-agent_start --log-level warning
+agent_start --log-level info
 
 # idle: what the agent keeps of connections
 idle() {
