@@ -3,26 +3,16 @@
 
 #include <fcntl.h>
 #include <sys/epoll.h>
-#include <sys/stat.h>
 
 #include <array>
 #include <span>
 
+#include "engine/procfs.hh"
+
 namespace qtfs {
 
-namespace {
-
-// Such a file of procfs may tell of something only to the first who asks, which epoll does not
-// always pass on. Nothing else happens to it, so that being told once is enough.
-bool tells_once(int fd) {
-  struct stat st {};
-  return fstat(fd, &st) == 0 && S_ISREG(st.st_mode);
-}
-
-}  // namespace
-
 bool EdgePolls::add(int fd, short events, RingOp& op) {
-  if (tells_once(fd))
+  if (tells_once(fd))  // and never hangs up, for which this is here
     return false;
   if (!epoll_)
     epoll_.reset(epoll_create1(EPOLL_CLOEXEC));

@@ -15,8 +15,8 @@ class EdgePolls {
  public:
   // What to wait for with the ring whenever it has been ready; -1 before the first add().
   int fd() const { return epoll_.get(); }
-  // As Ring::poll_fd(); false where the ring has to do it: it is a regular file, or cannot be
-  // polled, or memory is short.
+  // As Ring::poll_fd(); false where the ring has to do it: the descriptor tells_once(), or cannot
+  // be polled, or memory is short.
   bool add(int fd, short events, RingOp& op);
   // Whether @op was waited for; it is not any more, and has not been completed.
   bool remove(RingOp& op);

@@ -2,6 +2,7 @@
 // The ring where io_uring is forbidden: each operation is tried when it is asked for, and again
 // when epoll says that it may succeed. A descriptor has one operation in each direction at a time.
 #include <fcntl.h>
+#include <poll.h>
 #include <sys/epoll.h>
 #include <unistd.h>
 
@@ -12,6 +13,7 @@
 #include <unordered_map>
 #include <vector>
 
+#include "engine/procfs.hh"
 #include "engine/ring.hh"
 #include "lib/unique_fd.hh"
 
@@ -96,6 +98,11 @@ class EpollRing final : public Ring {
     uint32_t events;
     bool once;
   };
+  // The same, of what epoll would not do: it is told once, and asked for anew.
+  struct Asked {
+    RingOp* op;
+    pollfd what;
+  };
   // Marks them in what epoll gives back, where there are descriptors otherwise.
   static constexpr uint64_t polled = uint64_t{1} << 32;
   struct Timer {
@@ -109,6 +116,7 @@ class EpollRing final : public Ring {
   void ready(int fd, uint32_t events);
   void watch_polls(int fd);
   void tell_polls(int fd, uint32_t events);
+  Status ask(int timeout);
   void expire();
   int patience() const;
   void complete_all();
@@ -117,6 +125,7 @@ class EpollRing final : public Ring {
   UniqueFd epoll_;
   std::unordered_map<int, Descriptor> waiting_;       // what did not succeed at once
   std::unordered_map<int, std::vector<Poll>> polls_;  // of other descriptors than those
+  std::vector<Asked> asked_;                          // of those that tells_once() is true of
   std::vector<Timer> timers_;
   std::deque<Done> done_;
 };
@@ -175,6 +184,10 @@ void EpollRing::watch(int fd) {
 }
 
 void EpollRing::poll_fd(int fd, short events, bool once, RingOp& op) {
+  if (tells_once(fd)) {
+    asked_.push_back({&op, {fd, events, 0}});
+    return;
+  }
   polls_[fd].push_back({&op, static_cast<uint32_t>(static_cast<unsigned short>(events)), once});
   watch_polls(fd);
 }
@@ -215,6 +228,23 @@ void EpollRing::tell_polls(int fd, uint32_t events) {
     watch_polls(fd);
 }
 
+// Waits until epoll has something, or one that has to be asked.
+Status EpollRing::ask(int timeout) {
+  std::vector<pollfd> all{{epoll_.get(), POLLIN, 0}};
+  for (const Asked& one : asked_)
+    all.push_back(one.what);
+  if (::poll(all.data(), all.size(), timeout) < 0)
+    return errno == EINTR ? Status() : Status::last();
+  const pollfd* answer = &all.front();
+  std::erase_if(asked_, [&](const Asked& one) {
+    const short events = (++answer)->revents;
+    if (events)
+      done_.push_back({one.op, events});
+    return events != 0;
+  });
+  return {};
+}
+
 void EpollRing::ready(int fd, uint32_t events) {
   const auto found = waiting_.find(fd);
   if (found == waiting_.end())
@@ -244,6 +274,10 @@ void EpollRing::cancel(RingOp& op) {
       continue;
     done_.push_back({&op, -ECANCELED});
     return watch_polls(fd);
+  }
+  if (std::erase_if(asked_, [&](const Asked& one) { return one.op == &op; }) > 0) {
+    done_.push_back({&op, -ECANCELED});
+    return;
   }
   const auto timer =
       std::find_if(timers_.begin(), timers_.end(), [&](const Timer& t) { return t.op == &op; });
@@ -289,7 +323,12 @@ void EpollRing::complete_all() {
 // Whether something completed.
 Result<bool> EpollRing::turn(bool wait) {
   std::array<epoll_event, batch> events;
-  const int timeout = wait && done_.empty() ? patience() : 0;
+  int timeout = wait && done_.empty() ? patience() : 0;
+  if (!asked_.empty()) {
+    if (Status status = ask(timeout); !status)
+      return status;
+    timeout = 0;
+  }
   const int count =
       epoll_wait(epoll_.get(), events.data(), static_cast<int>(events.size()), timeout);
   if (count < 0 && errno != EINTR)

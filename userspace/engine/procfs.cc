@@ -54,4 +54,11 @@ bool names_memory(int dir, std::string_view name) {
          is_proc_root(dir);
 }
 
+bool tells_once(int fd) {
+  struct statfs fs {};
+  struct stat st {};
+  return fstatfs(fd, &fs) == 0 && fs.f_type == PROC_SUPER_MAGIC && fstat(fd, &st) == 0 &&
+         S_ISREG(st.st_mode);
+}
+
 }  // namespace qtfs

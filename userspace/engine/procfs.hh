@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 // What of procfs is not the same for whoever asks: the engine's own threads, which the kernel lets
-// each of them look into; links to who asks; the machine's memory.
+// each of them look into; links to who asks; the machine's memory; what only the first hears of.
 #pragma once
 
 #include <string_view>
@@ -15,5 +15,8 @@ bool names_own_thread(int dir, std::string_view name);
 AskerLink asker_link(int dir, std::string_view name);
 // Whether @name in the root @dir of some procfs shows the memory of the whole machine.
 bool names_memory(int dir, std::string_view name);
+// Whether poll(2) of the file may tell of something only to the first who asks. epoll, which asks
+// when a file is added and again when it is waited for, does not always pass that on.
+bool tells_once(int fd);
 
 }  // namespace qtfs

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 // FIFOs that meet and wait without a thread, and what tells a client that something is ready.
+#include <poll.h>
 #include <sched.h>
 #include <sys/mount.h>
 #include <sys/resource.h>
@@ -12,6 +13,7 @@
 #include <cstring>
 #include <ctime>
 
+#include "engine/ring.hh"
 #include "tests/unit/fixture.hh"
 
 namespace qtfs {
@@ -386,6 +388,22 @@ TEST_P(Polls, AreBoundToWhatCanBe) {
   expect_quiet();
 }
 
+struct AnyRing : testing::TestWithParam<RingConfig> {
+  void SetUp() override {
+    auto opened = Ring::open(GetParam());
+    if (!opened)
+      GTEST_SKIP() << "not on this machine";
+    ring_ = std::move(*opened);
+  }
+  std::unique_ptr<Ring> ring_;
+};
+
+INSTANTIATE_TEST_SUITE_P(
+    Io, AnyRing,
+    testing::Values(RingConfig{.io = Io::uring, .entries = 64, .buffers = 4},
+                    RingConfig{.io = Io::uring, .entries = 64, .buffers = 4, .multishot = false},
+                    RingConfig{.io = Io::epoll}));
+
 // A process in a mount namespace of its own, that mounts and unmounts when it is told to.
 class Mounter {
  public:
@@ -435,6 +453,29 @@ class Mounter {
   pid_t pid_ = -1;
   bool works_ = false;
 };
+
+// Of each kind of ring: what has come up before it is asked is told, if to nobody else.
+TEST_P(AnyRing, WhatCameUpBeforeIsTold) {
+  TempDir dir;
+  Mounter mounter(dir.path());
+  if (!mounter.works())
+    GTEST_SKIP() << "cannot mount";
+  UniqueFd mounts(
+      ::open(("/proc/" + std::to_string(mounter.pid()) + "/mounts").c_str(), O_RDONLY | O_CLOEXEC));
+  ASSERT_TRUE(mounts);
+  pollfd before{mounts.get(), POLLPRI, 0};
+  ASSERT_LE(0, poll(&before, 1, 0));
+  ASSERT_TRUE(mounter.tell('m'));
+
+  int got = 0;
+  RingOp op{[](void* self, const Completion& c) { *static_cast<int*>(self) |= c.result; }, &got};
+  ring_->poll_fd(mounts.get(), POLLPRI, false, op);
+  for (int i = 0; i < 200 && !got; i++) {
+    ASSERT_TRUE(ring_->poll().ok());
+    usleep(10000);
+  }
+  EXPECT_TRUE(got & POLLPRI) << got;
+}
 
 // Who asks whether mounts have changed is told once; that must not be lost on the way.
 TEST_P(Polls, WhatIsToldOnceIsNotLost) {
