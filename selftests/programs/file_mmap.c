@@ -192,6 +192,80 @@ TEST_F(tree, stored_behind_the_end)
 	close(fd);
 }
 
+/* Both ends of each page, as long as they are there, until it is told to stop. */
+static void store_until(unsigned char *map, const int *stop)
+{
+	struct sigaction act = { .sa_handler = on_bus };
+	static volatile int page;
+
+	sigaction(SIGBUS, &act, NULL);
+	while (!__atomic_load_n(stop, __ATOMIC_SEQ_CST)) {
+		for (page = 0; page < PAGES; page++) {
+			if (sigsetjmp(escape, 1))
+				continue;
+			map[page * 4096] = page + 1;
+			map[page * 4096 + 4095] = page + 1;
+		}
+	}
+}
+
+/* How many of @len bytes nobody has stored. */
+static int odd_bytes(const unsigned char *at, int len)
+{
+	int i, odd = 0;
+
+	for (i = 0; i < len; i++)
+		odd += at[i] && ((i % 4096 && i % 4096 != 4095) || at[i] != i / 4096 + 1);
+	return odd;
+}
+
+/* Whatever is first: nothing from before comes back, and the server has what is here. */
+TEST_F(tree, truncated_while_it_is_stored_to)
+{
+	int fd = open("f", O_RDWR | O_CREAT, 0644), i, status;
+	char here[128], there[128];
+	unsigned char *map;
+	int *stop;
+	pid_t pid;
+
+	ASSERT_EQ(0, ftruncate(fd, PAGES * 4096));
+	map = mmap(NULL, PAGES * 4096, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+	ASSERT_NE(MAP_FAILED, map);
+	stop = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	ASSERT_NE(MAP_FAILED, stop);
+	pid = fork();
+	if (!pid) {
+		store_until(map, stop);
+		_exit(0);
+	}
+	for (i = 0; i < on_debug(40, 200); i++) {
+		ASSERT_EQ(0, ftruncate(fd, i * 1234 % (PAGES * 4096)));
+		if (i % 3 == 0) {
+			ASSERT_EQ(0, fdatasync(fd));
+		}
+		ASSERT_EQ(0, ftruncate(fd, PAGES * 4096));
+		ASSERT_EQ(PAGES * 4096, pread(fd, buf, PAGES * 4096, 0));
+		ASSERT_EQ(0, odd_bytes(buf, PAGES * 4096)) TH_LOG("round %d", i);
+	}
+	__atomic_store_n(stop, 1, __ATOMIC_SEQ_CST);
+	EXPECT_TRUE(ends_within(pid, 60, &status));
+	EXPECT_TRUE(WIFEXITED(status));
+
+	/* The last stores are gone for good behind an end that was there after them. */
+	ASSERT_EQ(0, ftruncate(fd, 5 * 4096 + 100));
+	ASSERT_EQ(0, ftruncate(fd, PAGES * 4096));
+	ASSERT_EQ(PAGES * 4096, pread(fd, buf, PAGES * 4096, 0));
+	for (i = 5 * 4096 + 100; i < PAGES * 4096 && !buf[i]; i++)
+		;
+	EXPECT_EQ(PAGES * 4096, i);
+	ASSERT_EQ(0, fsync(fd));
+	EXPECT_EQ(0, shell(here, sizeof(here), "sha256sum <f"));
+	EXPECT_EQ(0, on_host(there, sizeof(there), "sha256sum <%s/f", self->srv));
+	EXPECT_EQ(0, strcmp(here, there)) TH_LOG("'%s', there '%s'", here, there);
+	munmap(map, PAGES * 4096);
+	close(fd);
+}
+
 /* Two processes, two descriptors, one file: stores are seen at once. */
 TEST_F(tree, shared_between_processes)
 {
