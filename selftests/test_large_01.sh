@@ -15,7 +15,7 @@ idle() {
 }
 
 begin "to a program of the server"
-on_host "ulimit -n 16384; setsid $US serve stream $SRV/crowd crowd </dev/null >/dev/null 2>&1 & echo \$!" >"$TMP/pid"
+on_host "ulimit -n 16384; setsid $US serve stream $SRV/crowd </dev/null >/dev/null 2>&1 & echo \$!" >"$TMP/pid"
 at_end on_host "kill $(cat "$TMP/pid")"
 wait_until 20 test -S "$DIR/crowd" || bail "no server"
 expect_output $MANY "$US" many "$DIR/crowd" $MANY
