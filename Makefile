@@ -39,7 +39,7 @@ help:
 	@echo 'check-old       all of them on Linux 6.1, which takes long'
 	@echo 'check-apps      PostgreSQL, D-Bus, podman across two machines, which takes long'
 	@echo 'check-large     a million names, thousands of sockets, which takes long'
-	@echo 'check-external  public suites: PJDFSTEST=<dir> XFSTESTS=<dir>'
+	@echo 'check-external  public suites: PJDFSTEST=<dir> XFSTESTS=<dir> LTP=<dir>'
 	@echo 'bench       measurements against local files, NFS and a bare server'
 	@echo 'lint        what can be found without running anything'
 	@echo 'install     DKMS source, programs, manual pages (DESTDIR, PREFIX)'
@@ -95,11 +95,12 @@ check-apps: packages
 check-large: packages
 	@selftests/vm/lab --kernel um-plain --one --timeout 7200 -- selftests/run large
 
-# Public suites, from where they were built: PJDFSTEST=<dir> XFSTESTS=<dir>
+# Public suites, from where they were built or, LTP, installed.
 check-external: packages
-	@$(if $(PJDFSTEST)$(XFSTESTS),true,echo 'which suite? PJDFSTEST=<dir> or XFSTESTS=<dir>'; false)
+	@$(if $(PJDFSTEST)$(XFSTESTS)$(LTP),true,echo 'which suite? PJDFSTEST=<dir>, XFSTESTS=<dir> or LTP=<dir>'; false)
 	@$(if $(PJDFSTEST),selftests/external/check pjdfstest=$(PJDFSTEST) ext4$(comma)tmpfs$(comma)xfs,true)
 	@$(if $(XFSTESTS),selftests/external/check xfstests=$(XFSTESTS) -g quick,true)
+	@$(if $(LTP),selftests/external/check ltp=$(LTP),true)
 
 lint: packages
 	@selftests/check --lint
