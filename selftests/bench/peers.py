@@ -41,9 +41,12 @@ ip -n four link set lo up
 nsenter --net=/run/netns/four mount -t nfs -o vers=4.2,nconnect=4 {ip}:/{name} {at}
 """
 
+# It wants a name of who connects.
 DIOD = f"""
+echo 10.0.0.2 dpu >>/etc/hosts
 setsid diod --foreground --no-auth --listen 0.0.0.0:564 --export {BENCH} --logdest syslog \
 	</dev/null >/tmp/diod.log 2>&1 &
+until ss -Htln 'sport = :564' | grep -q .; do sleep 0.1; done
 """
 
 KSMBD = f"""
@@ -51,8 +54,9 @@ modprobe ksmbd
 mkdir -p /etc/ksmbd /run
 printf '[global]\\nserver string = bench\\n[bench]\\npath = {BENCH}\\nread only = no\\nforce user = root\\n' \
 	>/etc/ksmbd/ksmbd.conf
-ksmbd.adduser -a -p bench root </dev/null >/dev/null 2>&1
+ksmbd.adduser -a root -p bench </dev/null >/dev/null 2>&1
 setsid ksmbd.mountd </dev/null >/tmp/ksmbd.log 2>&1
+until ss -Htln 'sport = :445' | grep -q .; do sleep 0.1; done
 """
 
 SSHD = """
@@ -72,7 +76,7 @@ PEERS = {
                f"access=any,cache=loose,aname={BENCH} {{ip}} {{at}}", "9p", ("diod",)),
     "cifs": Peer("CIFS (ksmbd)", KSMBD, "mount -t cifs -o username=root,password=bench "
                  "//{ip}/bench {at}", "cifs", ("ksmbd-tools", "cifs-utils")),
-    "sshfs": Peer("sshfs", SSHD, "sshfs -o IdentityFile={{keys}}/client,StrictHostKeyChecking=no,"
+    "sshfs": Peer("sshfs", SSHD, "sshfs -o IdentityFile={keys}/client,StrictHostKeyChecking=no,"
                   f"UserKnownHostsFile=/dev/null root@{{ip}}:{BENCH}/{{name}} {{at}}",
                   "fuse.sshfs", ("sshfs", "openssh-server", "openssh-client")),
 }

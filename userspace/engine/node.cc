@@ -20,6 +20,13 @@ constexpr size_t unmounted_max = 4096;
 // Directories that lost their descriptors one above the other.
 constexpr unsigned reopen_depth = 256;
 
+// From here on numbers of mounts are never used again: MNT_UNIQUE_ID_OFFSET of the kernel.
+constexpr uint64_t unique_mounts = uint64_t{1} << 31;
+
+bool contains(const std::vector<uint64_t>& mounts, uint64_t mount) {
+  return std::find(mounts.begin(), mounts.end(), mount) != mounts.end();
+}
+
 uint64_t mix(uint64_t x) {
   x ^= x >> 33;
   x *= 0xff51afd7ed558ccdull;
@@ -298,7 +305,10 @@ void NodeTable::forget(uint64_t id, uint64_t stamp) {
     return;
   gone = *found;
   shard.by_id.erase(found);
-  shard.by_key.erase(gone.get());
+  // Another may have its key by now.
+  if (const auto same = shard.by_key.find(gone->key);
+      same != shard.by_key.end() && *same == gone.get())
+    shard.by_key.erase(same);
   fd = gone->fd_;
   parent = std::move(gone->parent_);
   gone->parent_ = {};
@@ -306,12 +316,21 @@ void NodeTable::forget(uint64_t id, uint64_t stamp) {
   count_.fetch_sub(1, std::memory_order_relaxed);
 }
 
+// Before Linux 6.8 the next mount may have the number of the last, and with a filesystem without
+// birth times its root may have the same key, too: it must not be the node that clients know.
+void NodeTable::forget_keys(const std::vector<uint64_t>& mounts) {
+  if (std::all_of(mounts.begin(), mounts.end(), [](uint64_t m) { return m >= unique_mounts; }))
+    return;
+  for (Shard& shard : shards_) {
+    std::lock_guard guard(shard.mutex);
+    std::erase_if(shard.by_key,
+                  [&](const Node* node) { return contains(mounts, node->key.mount); });
+  }
+}
+
 void NodeTable::unmounted(const std::vector<uint64_t>& mounts) {
   std::vector<Ref<NodeFd>> fds;  // let go of outside the locks
   std::vector<Anchor> anchors;
-  const auto went = [&](uint64_t mount) {
-    return std::find(mounts.begin(), mounts.end(), mount) != mounts.end();
-  };
   {
     std::lock_guard guard(anchors_mutex_);
     for (const uint64_t mount : mounts) {
@@ -325,11 +344,12 @@ void NodeTable::unmounted(const std::vector<uint64_t>& mounts) {
       unmounted_.pop_front();
     any_unmounted_.store(true, std::memory_order_release);
   }
+  forget_keys(mounts);
   for (Shard& shard : shards_) {
     std::lock_guard guard(shard.mutex);
     for (auto next = shard.lru.begin(); next != shard.lru.end();) {
       Node& node = **next++;
-      if (!went(node.key.mount))
+      if (!contains(mounts, node.key.mount))
         continue;
       fds.push_back(node.fd_);
       drop_fd(shard, node);
@@ -338,6 +358,7 @@ void NodeTable::unmounted(const std::vector<uint64_t>& mounts) {
 }
 
 void NodeTable::mounted(const std::vector<uint64_t>& mounts) {
+  forget_keys(mounts);  // of requests that were under way
   std::lock_guard guard(anchors_mutex_);
   for (const uint64_t mount : mounts)
     std::erase(unmounted_, mount);

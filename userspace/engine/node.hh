@@ -231,6 +231,7 @@ class NodeTable {
   Result<UniqueFd> reopen(const NodeKey& key, const std::vector<std::byte>& handle,
                           const Origin& origin, Context& context, unsigned depth);
   bool is_unmounted(uint64_t mount);
+  void forget_keys(const std::vector<uint64_t>& mounts);
   // A real descriptor on a mount, as open_by_handle_at() wants one; empty if there is none yet.
   using Anchor = std::shared_ptr<const UniqueFd>;
   Anchor anchor(uint64_t mount);

@@ -44,6 +44,32 @@ class NodeMemory : public EngineTest {
 
 }  // namespace
 
+// Old kernels use numbers of mounts again, and all of them those of devices.
+TEST(NodeKeys, TheNextMountsRootIsNotTheLasts) {
+  Mounts mounts;
+  Rules rules(mounts, {});
+  Context context(mounts, rules);
+  FdBudget budget{.max = 10};
+  NodeTable nodes(1, 100, budget);
+  const Domain domain;
+  const NodeKey root{.dev = 50, .ino = 1, .mount = 7, .type = QTFS_TYPE_DIR};
+  const auto grant = [&] { return *nodes.grant(root, domain, {}, {}, {}, context); };
+
+  const Granted last = grant();
+  EXPECT_EQ(last.node->id, grant().node->id);
+  nodes.unmounted({7});
+  nodes.mounted({7});
+  const Granted next = grant();
+  EXPECT_NE(last.node->id, next.node->id);
+  // The client has heard of it, and lets go of the last.
+  EXPECT_EQ(2u, nodes.size());
+  nodes.forget(last.node->id, next.stamp);
+  EXPECT_EQ(1u, nodes.size());
+  EXPECT_EQ(next.node->id, grant().node->id);
+  nodes.forget(next.node->id, next.stamp + 1);
+  EXPECT_EQ(0u, nodes.size());
+}
+
 // By name, with descriptors that others took away again.
 TEST_F(NodeMemory, OneThatWasLookedUpTakesLittle) {
   const size_t before = allocated();
