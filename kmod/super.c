@@ -233,12 +233,13 @@ dev_t qtfs_super_dev(struct super_block *sb, dev_t dev)
 	return here ?: sb->s_dev;
 }
 
-/* Which of the server's mounts, from the attributes of its root. */
-static void super_shows(struct qtfs_fs *fs, const struct qtfs_attr *root)
+/* Which of the server's mounts, from its root. */
+static void super_shows(struct qtfs_fs *fs, const struct qtfs_entry *root)
 {
-	fs->mount = root->mount;
-	fs->dev = root->dev;
-	fs->st_dev = qtfs_dev_of(&fs->session->devs, root->dev);
+	fs->root = root->node;
+	fs->mount = root->attr.mount;
+	fs->dev = root->attr.dev;
+	fs->st_dev = qtfs_dev_of(&fs->session->devs, root->attr.dev);
 }
 
 static int super_prepare(struct super_block *sb, struct qtfs_fs *fs)
@@ -333,16 +334,18 @@ static int fill_super(struct super_block *sb, struct fs_context *fc)
 		qtfs_forget_now(fs->session, entry.node, entry.stamp);
 		return err;
 	}
-	super_shows(fs, &entry.attr);
+	super_shows(fs, &entry);
 	return super_set_root(sb, fs, &entry);
 }
 
+/* Old servers' kernels use numbers of mounts again: the node tells them apart. */
 static int sub_same(struct super_block *sb, struct fs_context *fc)
 {
 	const struct qtfs_mount_ctx *ctx = fc->fs_private;
 	const struct qtfs_fs *fs = qtfs_fs(sb);
 
 	return fs->session == ctx->above->session &&
+	       fs->root == ctx->root.node &&
 	       fs->mount == ctx->root.attr.mount && fs->dev == ctx->root.attr.dev;
 }
 
@@ -372,7 +375,7 @@ static int sub_get_tree(struct fs_context *fc)
 	ctx->below = NULL;
 	qtfs_session_share(session);
 	fs->session = session;
-	super_shows(fs, &ctx->root.attr);
+	super_shows(fs, &ctx->root);
 	sb = sget_fc(fc, sub_same, sub_set);
 	if (IS_ERR(sb))
 		return PTR_ERR(sb);

@@ -65,6 +65,7 @@ struct qtfs_options {
  * @sb: the superblock
  * @spare_dev: a device number for it to go with, when it gives back its own
  * @link: among the session's superblocks
+ * @root: the node of its root
  * @mount: the server's mount that it shows
  * @dev: device number of that mount's filesystem there
  * @st_dev: the same here
@@ -79,6 +80,7 @@ struct qtfs_fs {
 	struct list_head link;
 	struct qtfs_session *session;
 	struct qtfs_options opts;
+	u64 root;
 	u64 mount;
 	dev_t dev;
 	dev_t st_dev;

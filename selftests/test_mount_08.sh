@@ -89,6 +89,43 @@ expect_output "" ls "$DIR/disk"
 expect_ok on_host "mount --move $SRV/moved $SRV/disk"
 wait_until 10 grep -q inside "$DIR/disk/file" || fail "not back"
 
+begin "what changes is told, not found out by time"
+mkdir "$TMP/long"
+expect_ok mount -t qtfs -o actimeo=600 "$SRV" "$TMP/long"
+at_end umount -l "$TMP/long"
+ls "$TMP/long/other" "$TMP/long/moved" >/dev/null
+on_host "mount -t tmpfs none $SRV/other && echo x >$SRV/other/told"
+wait_until 5 test -e "$TMP/long/other/told" || fail "not told of a mount"
+on_host "mount --move $SRV/other $SRV/moved"
+wait_until 5 test -e "$TMP/long/moved/told" || fail "not told of a move"
+wait_until 5 test ! -e "$TMP/long/other/told" || fail "still at the old place"
+on_host "umount $SRV/moved"
+wait_until 5 test ! -e "$TMP/long/moved/told" || fail "not told of an unmount"
+expect_ok umount "$TMP/long"
+
+begin "whoever walks in mounts it: an ordinary user, and one in a user namespace"
+umount "$DIR/disk"
+expect_output inside as_user 1000 cat "$DIR/disk/file"
+expect_output qtfs type_of "$DIR/disk"
+umount "$DIR/disk"
+expect_output inside as_user 1000 unshare -Urm cat "$DIR/disk/file"
+
+begin "a file that is a mount point"
+on_host "echo below >$SRV/one; mount --bind $SRV/disk/file $SRV/one"
+wait_until 40 grep -q inside "$DIR/one" || fail "not seen"
+on_host "umount $SRV/one"
+wait_until 40 grep -q below "$DIR/one" || fail "still seen"
+
+begin "one after the other, and their numbers may be the same"
+for n in {1..10}; do
+	place=$([ $((n % 3)) -eq 0 ] && echo bound || echo other)
+	on_host "mount -t tmpfs none $SRV/$place && echo $n >$SRV/$place/file"
+	wait_until 10 grep -qx "$n" "$DIR/$place/file" || fail "not seen: $n"
+	expect_output file ls "$DIR/$place"
+	on_host umount "$SRV/$place"
+	expect_output "" ls "$DIR/$place"
+done
+
 begin "read-only is followed"
 expect_ok touch "$DIR/disk/writable"
 on_host mount -o remount,ro "$SRV/disk"
