@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <vector>
 
 namespace qtfs {
 
@@ -48,10 +49,20 @@ AskerLink asker_link(int dir, std::string_view name) {
   return process ? AskerLink::process : AskerLink::machine;
 }
 
-bool names_memory(int dir, std::string_view name) {
-  constexpr std::string_view names[] = {"kcore", "kpagecgroup", "kpagecount", "kpageflags"};
-  return std::find(std::begin(names), std::end(names), name) != std::end(names) &&
-         is_proc_root(dir);
+bool is_memory(ino_t ino) {
+  static const std::vector<ino_t> numbers = [] {
+    std::vector<ino_t> found;
+    struct stat proc {};
+    struct stat st {};
+    if (stat("/proc", &proc) < 0)
+      return found;
+    for (const char* name :
+         {"/proc/kcore", "/proc/kpagecgroup", "/proc/kpagecount", "/proc/kpageflags"})
+      if (stat(name, &st) == 0 && st.st_dev == proc.st_dev)  // not what a container has over it
+        found.push_back(st.st_ino);
+    return found;
+  }();
+  return std::find(numbers.begin(), numbers.end(), ino) != numbers.end();
 }
 
 bool tells_once(int fd) {

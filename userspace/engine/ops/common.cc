@@ -42,7 +42,7 @@ Traits traits_of(const FsKind& kind, const NodeKey& key, const NodeTable::Origin
     traits.guard = Guard::own_process;
   } else if (key.type == QTFS_TYPE_LNK) {
     traits.asker = asker_link(dir, origin.name);
-  } else if (names_memory(dir, origin.name)) {
+  } else if (key.type == QTFS_TYPE_REG && is_memory(key.ino)) {
     traits.guard = Guard::denied;
   }
   return traits;

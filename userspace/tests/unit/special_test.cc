@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 // Synthetic files, FIFOs, requests that block, and their cancellation; listing; compounds.
+#include <sys/mount.h>
+
 #include <algorithm>
 #include <set>
 #include <thread>
@@ -141,6 +143,17 @@ TEST_F(Synthetic, TheMachinesMemoryIsNotOpened) {
     EXPECT_EQ(EACCES, client_.open(id_of(*entry), QTFS_OPEN_READ).err()) << name;
     EXPECT_EQ(0, client_.getattr(id_of(*entry)).err());
   }
+}
+
+TEST_F(Synthetic, NorIsItByAnotherName) {
+  dir_.write("memory", "");
+  const std::string there = dir_.path("memory");
+  if (mount("/proc/kpagecount", there.c_str(), nullptr, MS_BIND, nullptr) < 0)
+    GTEST_SKIP() << "may not mount, or there is none";
+  const auto entry = client_.walk(slash_, there.substr(1));
+  EXPECT_EQ(EACCES, entry ? client_.open(id_of(*entry), QTFS_OPEN_READ).err() : entry.err());
+  client_.close();
+  umount2(there.c_str(), MNT_DETACH);
 }
 
 TEST_F(Synthetic, SysctlsAreWritten) {
