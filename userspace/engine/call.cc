@@ -29,6 +29,7 @@ void Call::reset() {
   written = 0;
   parks = false;
   parked = false;
+  counted = false;
 }
 
 Result<std::string> Call::take_name(size_t len, bool last) {

@@ -71,8 +71,9 @@ struct Call {
   bool interrupted = false;  // it waits no longer
   size_t written = 0;        // bytes of a WRITE that are gone already
 
-  bool parks = false;   // it may wait for ever
-  bool parked = false;  // answered so; the result goes by push
+  bool parks = false;    // it may wait for ever
+  bool parked = false;   // answered so; the result goes by push
+  bool counted = false;  // in Session::opening
 
   // For the next request.
   void reset();

@@ -15,6 +15,7 @@ namespace {
 constexpr unsigned handshake_seconds = 10;
 constexpr unsigned drain_seconds = 10;   // for a peer that takes no answers
 constexpr unsigned parked_max = 1024;    // requests of a connection
+constexpr unsigned opening_max = 1024;   // of a session, of the threads that the pool has for them
 constexpr size_t coalesce_size = 16384;  // small answers share buffers of this size
 constexpr size_t inline_payload = 2048;  // shorter payloads are copied behind their header
 
@@ -339,7 +340,7 @@ void Conn::defer(Call& call, Bytes bytes, Buffer* owned) {
 
 // The call waits, for something to be ready or for a thread.
 void Conn::suspend(Call& call) {
-  if (call.parks && !call.parked && !call.compound.started && !park(call)) {
+  if (!may_open(call) || (call.parks && !call.parked && !call.compound.started && !park(call))) {
     call.status = Status::error(call.lock_wait ? ENOLCK : ENFILE);
     call.lock_wait.reset();
     return over(call);
@@ -392,6 +393,8 @@ void Conn::finished(Call& call) {
 void Conn::over(Call& call) {
   jobs_--;
   parked_ -= call.parked;
+  if (call.counted)
+    call.session->opening--;
   job_bytes_ -= call.frame.capacity();
   const bool interrupted = call.status.err() == EINTR;
   const auto cancel_tags = std::move(call.cancel_tags);
@@ -474,6 +477,18 @@ void Conn::answer(Call& call) {
   header.received = htole64(call.received);
   header.answered = htole64(now_ns());
   enqueue(bytes_of(header), body, std::move(payload));
+}
+
+// Not more of a session than others have threads left for, over however many connections.
+bool Conn::may_open(Call& call) {
+  if (!call.opener || call.counted)
+    return true;
+  if (call.session->opening++ >= opening_max) {
+    call.session->opening--;
+    return false;
+  }
+  call.counted = true;
+  return true;
 }
 
 // It may wait for ever: its tag is the client's again, and it waits by this number. False if too

@@ -93,6 +93,7 @@ class Conn final : private WatchHost {
   void answer(Call& call);
   void answer_cancel(uint64_t tag, uint32_t outcome);
   bool park(Call& call);
+  bool may_open(Call& call);
   void unpark(Call& call);
   Ring& watch_ring() override;
   void push_ready(uint64_t open, const qtfs_wire_level& level) override;

@@ -16,7 +16,7 @@ namespace {
 
 // Threads that what may wait for ever never gets.
 constexpr unsigned reserved_max = 8;
-// Threads that wait for a FIFO's peer; what one connection may have parked is a quarter of that.
+// Threads that wait for a FIFO's peer; one session may have a quarter of them (conn.cc).
 // They are not used for anything else, nor is anything else for that.
 constexpr unsigned openers_max = 4096;
 

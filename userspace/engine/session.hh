@@ -92,6 +92,8 @@ class Session {
   // Descriptors that wait with connections (rights.hh), which may outlive the session.
   std::shared_ptr<std::atomic<uint32_t>> rights = std::make_shared<std::atomic<uint32_t>>(0);
 
+  std::atomic<uint32_t> opening{0};  // requests with a thread each: Call::opener
+
   uint32_t connections = 0;  // protected by the lock of SessionTable
 };
 

@@ -200,6 +200,29 @@ TEST_F(Fifos, NotMoreThanSoManyWait) {
   EXPECT_EQ("one", first->text());
 }
 
+// Over however many connections, while others are let in.
+TEST_F(Fifos, OneClientDoesNotGetAllTheThreads) {
+  Client second;
+  ASSERT_TRUE(second.connect("127.0.0.1", port()).ok());
+  ASSERT_EQ(0, second.join(client_).err());
+  second.cred = 1;
+  const qtfs_wire_open body{htole64(fifo()), 0, htole32(rd), 0, 0};
+  for (int i = 0; i < 600; i++)
+    for (Client* by : {&client_, &second})
+      ASSERT_TRUE(by->send(QTFS_OP_OPEN, bytes_of(body)).ok());
+  EXPECT_EQ(0, client_.ping().err());
+  EXPECT_EQ(0, second.ping().err());
+  EXPECT_EQ(1024u, client_.parked() + second.parked());
+  Client other;
+  connect(other);
+  const auto node = id_of(*other.lookup(root_, (fifo("theirs"), "theirs")));
+  const auto tag =
+      other.send(QTFS_OP_OPEN, bytes_of(qtfs_wire_open{htole64(node), 0, htole32(rd), 0, 0}));
+  UniqueFd there = local(O_WRONLY, "theirs");
+  EXPECT_TRUE(there);
+  EXPECT_EQ(0, other.wait(*tag)->err());
+}
+
 TEST_F(Fifos, WhoWaitsGoesWithTheConnection) {
   const uint64_t both = id_of(*client_.open(fifo(), rd | wr));
   for (int i = 0; i < 20; i++) {
