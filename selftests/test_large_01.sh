@@ -14,6 +14,9 @@ idle() {
 	[ "$(find "/proc/$agent/fd" -lname 'socket:*' | wc -l)" -le 1 ]
 }
 
+begin "10,000 FIFOs to which nothing happens"
+expect_ok env QTFS_IDLE=10000 "$PROGRAMS/poll_files" -t an_idle_set_costs_nothing
+
 begin "to a program of the server"
 on_host "ulimit -n 16384; setsid $US serve stream $SRV/crowd </dev/null >/dev/null 2>&1 & echo \$!" >"$TMP/pid"
 at_end on_host "kill $(cat "$TMP/pid")"

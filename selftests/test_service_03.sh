@@ -37,4 +37,13 @@ expect_ok sh -c "curl -sS --unix-socket $DIR/api.sock -X POST http://d/volumes/c
 	-H 'Content-Type: application/json' -d '{\"Name\":\"qtfs-test\"}' >/dev/null"
 at_end on_host "podman volume rm -f qtfs-test >/dev/null 2>&1"
 expect_match "qtfs-test" get /volumes
+wait_until 20 grep -q qtfs-test "$TMP/events" || fail "none: $(cat "$TMP/events")"
 kill $listening
+
+begin "podman itself, as a client"
+remote() {
+	podman --remote --url "unix://$DIR/api.sock" "$@"
+}
+expect_match qtfs-test remote images
+expect_match qtfs-test remote volume ls
+expect_output "$(on_host uname -r)" remote info --format '{{.Host.Kernel}}'

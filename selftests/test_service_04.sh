@@ -36,6 +36,17 @@ expect_output outside contain "${in_volume[@]}" /bin/busybox cat /v/file
 expect_output "qtfs $MNT" contain "${in_volume[@]}" /bin/sh -c \
 	"grep -q ' /v .* - qtfs ' /proc/self/mountinfo && echo qtfs $MNT"
 
+begin "what the server mounts below it is in the container, too"
+mkdir "$DIR/volume/disk"
+on_host "mount -t tmpfs none $SRV/volume/disk && echo mounted >$SRV/volume/disk/file"
+at_end on_host "umount -l $SRV/volume/disk"
+wait_until 10 test -e "$DIR/volume/disk/file"
+expect_output mounted contain "${in_volume[@]}" /bin/busybox cat /v/disk/file
+# Nobody has walked in here before.
+on_host "umount $SRV/volume/disk; mount -t tmpfs none $SRV/volume/disk; echo again >$SRV/volume/disk/file"
+expect_output again contain "${in_volume[@]}" /bin/sh -c \
+	"for i in 1 2 3 4 5 6 7 8 9; do [ ! -e /v/disk/file ] || break; sleep 1; done; cat /v/disk/file"
+
 begin "its users are the server's"
 expect_ok contain --user 1000:1001 "${in_volume[@]}" /bin/busybox touch /v/users
 expect_output 1000:1001 on_host stat -c %u:%g "$SRV/volume/users"

@@ -77,6 +77,10 @@ inside
 True ['down']"
 both take-pipes "through
 and back"
+both round-trip "same
+content
+0
+without a name"
 both take-socket "hello
 good bye"
 both memory ended

@@ -125,6 +125,34 @@ wait_until 10 told "$DIR/letters-here" "65534 65534 qtfs-agent
 65534 65534 qtfs-agent" || fail "here: $(cat "$DIR/letters-here.got")"
 end_here
 
+begin "datagrams that nobody takes stop who sends, and none is lost, there"
+# all PATH: whether what sink() wrote is everything
+all() {
+	[ "$(cat "$1.got")" = "$(seq 1000)
+last" ]
+}
+serve dgram slow sink
+slow=$(cat "$TMP/pid")
+on_host "kill -STOP $slow"
+# shellcheck disable=SC2046
+"$US" send "$DIR/slow" $(seq 1000) &
+sender=$!
+expect_waiting $sender
+on_host "kill -CONT $slow"
+expect_exit 0 wait $sender
+wait_until 30 all "$DIR/slow" || fail "$(wc -l <"$DIR/slow.got")"
+
+begin "nor here"
+serve_at dgram "$DIR/slow-here" sink
+kill -STOP "$here"
+on_host "$US send $SRV/slow-here \$(seq 1000)" &
+sender=$!
+expect_waiting $sender
+kill -CONT "$here"
+expect_exit 0 wait $sender
+wait_until 30 all "$DIR/slow-here" || fail "$(wc -l <"$DIR/slow-here.got")"
+end_here
+
 # Who may
 
 begin "permission bits: the owner's, the groups', those of the folders above"

@@ -30,10 +30,14 @@ expect_eq "$(on_host "awk '/MemTotal/ { print \$2 }' /proc/meminfo")" \
 	"$(there free -k | awk '/^Mem:/ { print $2 }')" "free's total"
 
 begin "lscpu, lsblk"
+expect_match "^0,0" lscpu --sysroot "$MNT" -p=CPU,CORE
 expect_eq "$(on_host lscpu -p=CPU,CORE | grep -v '^#')" \
 	"$(lscpu --sysroot "$MNT" -p=CPU,CORE | grep -v '^#')" lscpu
-expect_eq "$(on_host lsblk -rno NAME,SIZE,TYPE | sort)" \
-	"$(lsblk --sysroot "$MNT" -rno NAME,SIZE,TYPE | sort)" lsblk
+on_host "modprobe -q loop; truncate -s 8M $SRV/image; losetup -f --show $SRV/image" >"$TMP/loop"
+at_end on_host "losetup -d $(cat "$TMP/loop")"
+want=$(on_host lsblk -rno NAME,SIZE,TYPE | sort)
+expect_match "$(basename "$(cat "$TMP/loop")") 8M loop" echo "$want"
+expect_eq "$want" "$(lsblk --sysroot "$MNT" -rno NAME,SIZE,TYPE | sort)" lsblk
 
 begin "sysctl reads and writes"
 old=$(on_host cat /proc/sys/vm/swappiness)

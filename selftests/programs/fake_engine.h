@@ -285,6 +285,15 @@ static int answer(unsigned int op, const void *body)
 		return 0;
 	case QTFS_OP_READ:
 		return answer_read(le64toh(((struct qtfs_wire_read *)body)->offset));
+	case QTFS_OP_WRITE: {
+		const struct qtfs_wire_write *w = body;
+		struct qtfs_wire_write_rep *rep = add(sizeof(*rep));
+
+		rep->count = w->count;
+		rep->offset = rep->size =
+			htole64(le64toh(w->offset) + le32toh(w->count));
+		return 0;
+	}
 	case QTFS_OP_READDIR:
 		return answer_readdir(body);
 	case QTFS_OP_READLINK:

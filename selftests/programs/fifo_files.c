@@ -5,7 +5,10 @@
  */
 #define _GNU_SOURCE
 #include <liburing.h>
+#include <limits.h>
+#include <pthread.h>
 #include <sys/ioctl.h>
+#include <sys/mman.h>
 #include <sys/time.h>
 
 #include "common.h"
@@ -257,7 +260,8 @@ TEST_F(tree, as_locally)
 TEST_F(tree, what_only_a_pipe_can)
 {
 	off_t off = 0;
-	int fd, p[2];
+	int fd, file, p[2];
+	char buf[4];
 
 	ASSERT_EQ(0, mkfifo("f", 0600));
 	ASSERT_EQ(0, pipe(p));
@@ -266,6 +270,14 @@ TEST_F(tree, what_only_a_pipe_can)
 	EXPECT_EQ(EBADF, errno_of(fcntl(fd, F_SETPIPE_SZ, 1 << 20)));
 	EXPECT_EQ(EINVAL, errno_of(tee(fd, p[1], 4, 0)));
 	EXPECT_EQ(EINVAL, errno_of(splice(fd, &off, p[1], NULL, 4, 0)));
+	/* Of two files one has to be a pipe, which this is not here: by way of one it goes. */
+	file = memfd_create("file", 0);
+	EXPECT_EQ(EINVAL, errno_of(splice(fd, NULL, file, NULL, 4, 0)));
+	EXPECT_EQ(4, splice(fd, NULL, p[1], NULL, 4, 0));
+	EXPECT_EQ(4, splice(p[0], NULL, file, NULL, 4, 0));
+	EXPECT_EQ(4, pread(file, buf, 4, 0));
+	EXPECT_EQ(0, memcmp(buf, "text", 4));
+	close(file);
 	close(fd);
 }
 
@@ -384,8 +396,9 @@ TEST_F(tree, interrupted_at_any_moment)
 /* Not more than PIPE_BUF at once is never mixed with others'. */
 TEST_F(tree, writes_are_atomic)
 {
-	enum { LEN = 700, TIMES = 60 };
-	char buf[LEN], first;
+	enum { LEN = PIPE_BUF, TIMES = 30 };
+	static char buf[LEN];
+	char first;
 	int fd, n, i, j, seen[3] = { }, mixed = 0;
 	pid_t pid[2];
 
@@ -505,6 +518,113 @@ TEST_F_TIMEOUT(tree, many_wait_and_the_rest_goes_on, 250)
 			TH_LOG("%d", i);
 		EXPECT_EQ(EINTR, WEXITSTATUS(status));
 	}
+}
+
+struct waiter {
+	pthread_t thread;
+	char name[16];
+	int flags;
+	int err;
+	bool done;
+};
+
+static void *wait_in_open(void *arg)
+{
+	struct waiter *w = arg;
+	int fd = open(w->name, w->flags);
+
+	w->err = fd < 0 ? errno : 0;
+	if (fd >= 0)
+		close(fd);
+	__atomic_store_n(&w->done, true, __ATOMIC_SEQ_CST);
+	return NULL;
+}
+
+/* How long some other work takes. */
+static double work(const char *prefix)
+{
+	double start = now();
+	char name[32];
+	struct stat st;
+	int i, fd;
+
+	for (i = 0; i < 20; i++) {
+		snprintf(name, sizeof(name), "%s%d", prefix, i);
+		fd = open(name, O_CREAT | O_RDWR, 0600);
+		if (fd < 0 || write(fd, "text", 4) != 4 || fsync(fd) ||
+		    close(fd) || stat(name, &st))
+			return 1000;
+	}
+	return now() - start;
+}
+
+/* As threads: so many processes take long to start. */
+TEST_F_TIMEOUT(tree, a_thousand_wait_and_nothing_is_slower, 250)
+{
+	const int many = on_debug(200, 1000);
+	struct waiter *all = calloc(many, sizeof(*all));
+	double alone, beside, start, longest = 0;
+	pthread_attr_t attr;
+	int i;
+
+	ASSERT_NE(NULL, all);
+	handle(SIGUSR1, 0);
+	pthread_attr_init(&attr);
+	pthread_attr_setstacksize(&attr, 64 << 10);
+	work("warm");
+	alone = work("alone");
+	for (i = 0; i < many; i++) {
+		snprintf(all[i].name, sizeof(all[i].name), "f%d", i);
+		all[i].flags = i % 2 ? O_RDONLY : O_WRONLY;
+		ASSERT_EQ(0, mkfifo(all[i].name, 0600));
+		ASSERT_EQ(0, pthread_create(&all[i].thread, &attr, wait_in_open,
+					    &all[i]));
+	}
+	nap_ms(2000);
+	for (i = 0; i < many; i++)
+		ASSERT_FALSE(__atomic_load_n(&all[i].done, __ATOMIC_SEQ_CST))
+			TH_LOG("%d", i);
+	beside = work("beside");
+	EXPECT_GT(3 * alone + 1, beside) TH_LOG("%f s, alone %f s", beside, alone);
+	/* A signal, and it has ended: what does not costs the test its time. */
+	for (i = 0; i < many; i++) {
+		start = now();
+		pthread_kill(all[i].thread, SIGUSR1);
+		pthread_join(all[i].thread, NULL);
+		EXPECT_EQ(EINTR, all[i].err);
+		if (now() - start > longest)
+			longest = now() - start;
+	}
+	EXPECT_GT(2, longest) TH_LOG("%f s", longest);
+	free(all);
+}
+
+/* Who waits for room is told when there will never be any. */
+TEST_F(tree, the_last_reader_goes_while_a_writer_waits)
+{
+	static char big[1 << 20];
+	int rd, status;
+	pid_t pid;
+
+	ASSERT_EQ(0, mkfifo("f", 0600));
+	rd = open("f", O_RDONLY | O_NONBLOCK);
+	pid = fork();
+	if (!pid) {
+		int wr = open("f", O_WRONLY);
+
+		close(rd);
+		handle(SIGPIPE, 0);
+		if (write(wr, big, sizeof(big)) < 60000)
+			_exit(100);
+		if (pipes)	/* none yet: some of it was written */
+			_exit(101);
+		_exit(write(wr, big, 1) < 0 && pipes ? errno : 102);
+	}
+	nap_ms(1000);
+	EXPECT_FALSE(ends_within(pid, 0.2, &status));
+	close(rd);
+	ASSERT_TRUE(ends_within(pid, 10, &status));
+	EXPECT_EQ(EPIPE, WEXITSTATUS(status));
 }
 
 /* Not a FIFO, but nothing to read either, until the server's kernel speaks. */

@@ -18,6 +18,11 @@ static void payload_unasked(struct reply *r)	{ r->payload += 64; }
 static void odd_status(struct reply *r)		{ r->hdr.status = htole32(9999); r->body = r->payload = 0; }
 static void parked_only(struct reply *r)	{ r->hdr.flags |= htole16(QTFS_FRAME_PARKED); r->body = 8; }
 static void odd_type(struct reply *r)		{ r->attr->type = htole32(99); }
+static struct qtfs_wire_write_rep *wrote(struct reply *r) { return (void *)r->bytes; }
+static void wrote_more(struct reply *r)		{ wrote(r)->count = htole32(1 << 20); }
+static void wrote_nowhere(struct reply *r)	{ wrote(r)->offset = htole64(-1ull); }
+static void wrote_beyond(struct reply *r)	{ wrote(r)->size = htole64(-1ull); }
+static void brings_unasked(struct reply *r)	{ r->read->flags |= htole32(QTFS_READ_TAKE); }
 
 /* But for the root, where everything begins. */
 static void now_a_file(struct reply *r)

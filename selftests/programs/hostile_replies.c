@@ -385,6 +385,13 @@ static int do_read_fifo(void)
 	return n < 0 ? errno : n == 5 && !memcmp(buf, "hello", 5) ? 0 : EBADMSG;
 }
 
+static int do_write_fifo(void)
+{
+	int fd = open("fifo", O_RDWR | O_NONBLOCK);
+
+	return fd < 0 ? errno : errno_of(write(fd, "hello", 5));
+}
+
 /* Into what says that it is a mount, and down a name below it. */
 static int do_enter(void)
 {
@@ -509,6 +516,14 @@ EVIL(result_with_payload, LOCK, do_lock, DEAD);
 EVIL(result_payload_large, READ, do_read_fifo, DEAD);
 EVIL(failed_with_payload, READ, do_read_fifo, DEAD);
 EVIL(push_with_payload, STATFS, do_statfs, DEAD);
+EVIL(brings_unasked, READ, do_read_fifo, 0);
+EVIL(brings_unasked, READ, do_direct, 0);
+EVIL(nothing, WRITE, do_write_fifo, 0);
+EVIL(wrote_more, WRITE, do_write_fifo, EPROTO);
+EVIL(wrote_nowhere, WRITE, do_write_fifo, EPROTO);
+EVIL(wrote_beyond, WRITE, do_write_fifo, 0);
+EVIL(body_short, WRITE, do_write_fifo, DEAD);
+EVIL(payload_unasked, WRITE, do_write_fifo, DEAD);
 EVIL(nothing, POLL, do_poll, 0);
 EVIL(ready_nothing, STATFS, do_statfs, 0);
 EVIL(ready_early, POLL, do_poll_read, 0);

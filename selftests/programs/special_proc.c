@@ -60,6 +60,22 @@ TEST_F(special, fsync)
 	close(proc);
 }
 
+/* Each write(2) is one: of a sysctl what follows at another place is ignored. */
+TEST_F(special, writes_are_not_joined)
+{
+	int fd = open("proc/sys/vm/swappiness", O_RDWR);
+	char now[32], old[32];
+
+	ASSERT_LE(0, fd);
+	on_host(old, sizeof(old), "cat /proc/sys/vm/swappiness");
+	ASSERT_EQ(1, write(fd, "4", 1));
+	ASSERT_EQ(2, write(fd, "1\n", 2));
+	on_host(now, sizeof(now), "cat /proc/sys/vm/swappiness");
+	EXPECT_STREQ("4", now);
+	close(fd);
+	on_host(NULL, 0, "echo %s >/proc/sys/vm/swappiness", old);
+}
+
 TEST_F_TIMEOUT(special, as_in_one_read, 120)
 {
 	static const char *const files[] = {
