@@ -405,7 +405,7 @@ enum qtfs_type {
 #define QTFS_ATTR_ENCRYPTED	0x0800u
 #define QTFS_ATTR_VERITY	0x1000u
 #define QTFS_ATTR_UNCACHED	0x4000u	/* clients keep neither its data nor its attributes */
-#define QTFS_ATTR_LOCAL		0x2000u	/* a link to what the client has: /proc/self, /proc/thread-self */
+#define QTFS_ATTR_LOCAL		0x2000u	/* a link to what the client itself has */
 /* Says of IMMUTABLE, APPEND and NODUMP to VERITY whether the filesystem has such a thing. */
 #define QTFS_ATTR_HAS(flag)	((flag) << 16)
 

@@ -90,7 +90,16 @@ struct Call {
 
   Result<Ref<Node>> node(uint64_t wire_id) const;
   Result<Ref<Open>> open(uint64_t wire_id) const;
-  Result<Ref<NodeFd>> fd_of(const Ref<Node>& node) { return session->nodes.fd(*node, *context); }
+  // EACCES where the node shows something else than its object.
+  Result<Ref<NodeFd>> fd_of(const Ref<Node>& node) {
+    if (node->key.shown != Shown::itself)
+      return Status::error(EACCES);
+    return fd_behind(node);
+  }
+  // The object's in any case: to look at it, nothing else.
+  Result<Ref<NodeFd>> fd_behind(const Ref<Node>& node) {
+    return session->nodes.fd(*node, *context);
+  }
   Result<Ref<NodeFd>> fd_of(uint64_t wire_node);
 
   // From here on the thread is the caller, as the export of @node has him.

@@ -38,7 +38,9 @@ Json rule_json(uint64_t number, const RuleWords& words) {
           {"action", words.action},
           {"path", words.path},
           {"fstype", words.fstype},
-          {"type", words.type}};
+          {"type", words.type},
+          {"target", words.target},
+          {"content", words.content}};
 }
 
 Json list(Rules& rules) {
@@ -51,16 +53,19 @@ Json list(Rules& rules) {
 }
 
 Json add(Rules& rules, const Json& wanted) {
-  const RuleWords words{.action = wanted.value("action", ""),
-                        .path = wanted.value("path", ""),
-                        .fstype = wanted.value("fstype", ""),
-                        .type = wanted.value("type", "")};
+  RuleWords words{.action = wanted.value("action", ""),
+                  .path = wanted.value("path", ""),
+                  .fstype = wanted.value("fstype", ""),
+                  .type = wanted.value("type", ""),
+                  .content = wanted.value("content", ""),
+                  .target = wanted.value("target", "")};
   Rule rule;
   if (const std::string wrong = read_rule(words, rule); !wrong.empty())
     return failure(wrong);
   const uint64_t number = rules.add(rule);
   if (!number)
     return failure(fmt::format("there are {} rules already", rules_max));
+  words.content.clear();  // too long for the log
   log::info("rule {} added: {}", number, rule_json(number, words).dump());
   return {{"number", number}};
 }
@@ -155,7 +160,7 @@ void Control::answer(int client) {
   setsockopt(client, SOL_SOCKET, SO_SNDTIMEO, &patience, sizeof(patience));
   if (!is_root(client))
     return;
-  constexpr size_t longest = 8192;
+  constexpr size_t longest = 8192 + 6 * content_max;  // as JSON may write a byte
   std::string request;
   std::array<char, 1024> chunk;
   ssize_t len = 0;

@@ -37,7 +37,8 @@ uint64_t mix(uint64_t x) {
 }  // namespace
 
 size_t NodeKey::hash() const {
-  return mix(ino + mix(dev + mix(mount + (uint64_t{domain} << 32)) + birth) + type);
+  const uint64_t kind = type + (uint64_t{static_cast<uint8_t>(shown)} << 16);
+  return mix(ino + mix(dev + mix(mount + (uint64_t{domain} << 32)) + birth) + kind);
 }
 
 void Node::set_name(std::string_view name) {
@@ -66,14 +67,16 @@ void Node::make_handle() {
   std::copy_n(room.begin(), size, handle_.get());
 }
 
-NodeKey NodeKey::of(const struct statx& stx, const Domain& domain) {
+NodeKey NodeKey::of(const struct statx& stx, const Domain& domain, Shown shown) {
   NodeKey key;
   key.dev = uint64_t{stx.stx_dev_major} << 32 | stx.stx_dev_minor;
   key.ino = stx.stx_ino;
   key.mount = stx.stx_mnt_id;
   if (stx.stx_mask & STATX_BTIME)
     key.birth = static_cast<uint64_t>(stx.stx_btime.tv_sec) * 1'000'000'000 + stx.stx_btime.tv_nsec;
-  key.type = type_to_wire(stx.stx_mode);
+  key.type = static_cast<uint16_t>(shown == Shown::link ? uint32_t{QTFS_TYPE_LNK}
+                                                        : type_to_wire(stx.stx_mode));
+  key.shown = shown;
   key.domain = domain.index;
   return key;
 }
@@ -289,7 +292,7 @@ Result<UniqueFd> NodeTable::reopen(const NodeKey& key, const std::vector<std::by
     return Status::error(ESTALE);
   Domain domain;
   domain.index = key.domain;
-  if (NodeKey::of(*stx, domain) != key)
+  if (NodeKey::of(*stx, domain, key.shown) != key)
     return Status::error(ESTALE);
   return fd;
 }
@@ -399,7 +402,9 @@ bool NodeTable::evict_one(Shard& shard) {
 }
 
 bool NodeTable::make_reopenable(Node& node) {
-  if (!node.handle_ && anchor(node.key.mount))
+  // A rule is about names: what it shows is found again by its own, and by no other of the object.
+  const bool by_handle = node.key.shown == Shown::itself;
+  if (by_handle && !node.handle_ && anchor(node.key.mount))
     node.make_handle();
   return node.handle_ || node.parent_;
 }

@@ -56,18 +56,38 @@ class NodeFd : public RefCounted {
   FdBudget& budget_;
 };
 
+// What a rule has clients see of an object. Each is a node of its own: one that is known never
+// becomes another, and nothing that is done with one that shows something else reaches the object.
+enum class Shown : uint8_t {
+  itself,
+  content,  // a regular file with the rule's text
+  link,     // a symbolic link to where the rule says
+};
+
+inline Shown shown_by(RuleAction action) {
+  switch (action) {
+    case RuleAction::content:
+      return Shown::content;
+    case RuleAction::redirect:
+      return Shown::link;
+    default:
+      return Shown::itself;
+  }
+}
+
 // Which object it is. The birth time tells an inode number that is used again from the first.
 struct NodeKey {
   uint64_t dev = 0;
   uint64_t ino = 0;
   uint64_t mount = 0;
   uint64_t birth = 0;
-  uint32_t type = 0;
   uint32_t domain = 0;
+  uint16_t type = 0;  // QTFS_TYPE_*, as it is shown
+  Shown shown = Shown::itself;
 
   bool operator==(const NodeKey&) const = default;
   size_t hash() const;
-  static NodeKey of(const struct statx& stx, const Domain& domain);
+  static NodeKey of(const struct statx& stx, const Domain& domain, Shown shown = Shown::itself);
 };
 
 // The kernel lets every thread look into its own process, whoever it acts as: what procfs shows of

@@ -57,6 +57,7 @@ class Open : public RefCounted {
   bool pollable = false;  // reading and writing may wait for somebody
   bool passed = false;    // programs have it, too, or its other end: slow perhaps, and anybody's
   bool memory = false;    // reading never waits for a device
+  bool content = false;   // what a rule has in the file's place: nothing of the file itself
   bool kernel_append = false;  // the descriptor itself appends: the inode takes nothing else
   std::atomic<uint64_t> stream_offset{0};  // bytes read from a stream; where the descriptor stands
   std::atomic<bool> no_nowait{false};      // the filesystem does not know RWF_NOWAIT

@@ -1,17 +1,45 @@
 // SPDX-License-Identifier: GPL-2.0-only
 #include "engine/rules.hh"
 
+#include <fcntl.h>
+#include <sys/mman.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include <algorithm>
+#include <cstring>
 #include <optional>
 #include <string_view>
 
+#include "lib/log.hh"
 #include "qtfs/wire.h"
+
+#ifndef MFD_NOEXEC_SEAL
+#define MFD_NOEXEC_SEAL 0x0008U  // Linux 6.3
+#endif
 
 namespace qtfs {
 
 namespace {
+
+// Each open of it shares the one copy of the text.
+SealedText seal(const Rule& rule) {
+  if (rule.action != RuleAction::content)
+    return nullptr;
+  constexpr const char* name = "qtfs-content";
+  constexpr unsigned flags = MFD_CLOEXEC | MFD_ALLOW_SEALING;
+  UniqueFd fd(memfd_create(name, flags | MFD_NOEXEC_SEAL));
+  if (!fd && errno == EINVAL)
+    fd.reset(memfd_create(name, flags));
+  constexpr int seals = F_SEAL_WRITE | F_SEAL_GROW | F_SEAL_SHRINK | F_SEAL_SEAL;
+  const auto size = static_cast<ssize_t>(rule.text.size());
+  if (!fd || write(fd.get(), rule.text.data(), rule.text.size()) != size ||
+      fcntl(fd.get(), F_ADD_SEALS, seals) < 0) {
+    log::error("no memory for the content of {}: {}", rule.path, std::strerror(errno));
+    return nullptr;
+  }
+  return std::make_shared<const UniqueFd>(std::move(fd));
+}
 
 // The paths that a rule may mean.
 std::vector<std::string> paths_of(const Rule& rule, const Mounts::Sight& sight) {
@@ -30,8 +58,25 @@ bool applies(const Rule& rule, const Mounts::Sight& sight, uint32_t type) {
   });
 }
 
-bool forbids(const Rule& rule) {
-  return rule.action == RuleAction::deny || rule.action == RuleAction::hide;
+// Whether it keeps everybody from the thing itself.
+bool forbids(RuleAction action) {
+  return action != RuleAction::serve && action != RuleAction::uncached;
+}
+
+// What the rule says of something that it applies to. A link leads away from what is below.
+Verdict verdict_of(const NumberedRule& numbered, const Mounts::Sight& sight) {
+  const Rule& rule = numbered.rule;
+  if (rule.action == RuleAction::content)
+    return {.action = rule.action, .content = numbered.content};
+  if (rule.action != RuleAction::redirect)
+    return {.action = rule.action};
+  const auto paths = paths_of(rule, sight);
+  const bool itself = std::any_of(paths.begin(), paths.end(), [&](const std::string& path) {
+    return glob_matches(rule.path, path);
+  });
+  if (!itself)
+    return {.action = RuleAction::deny};
+  return {.action = rule.action, .target = rule.text};
 }
 
 // Whether each path below @less that a rule means is meant below @more, too.
@@ -70,8 +115,8 @@ bool has_link(int fd) {
 }
 
 // The stricter of what is said of a path and of the one it had before its name was taken away.
-RuleAction stricter(RuleAction now, RuleAction before) {
-  return before == RuleAction::deny || before == RuleAction::hide ? before : now;
+Verdict stricter(const Verdict& now, const Verdict& before) {
+  return forbids(before.action) ? before : now;
 }
 
 // The path before that, if it looks so: it may be a name.
@@ -88,37 +133,37 @@ Rules::Rules(Mounts& mounts, const std::vector<Rule>& configured) : mounts_(moun
     add(rule);
 }
 
-RuleAction Rules::at(const std::optional<Mounts::Sight>& sight, uint32_t type) const {
+Verdict Rules::at(const std::optional<Mounts::Sight>& sight, uint32_t type) const {
   if (!sight)
-    return RuleAction::deny;
+    return {.action = RuleAction::deny};
   const auto rules = list();
   for (const NumberedRule& candidate : *rules)
     if (applies(candidate.rule, *sight, type))
-      return candidate.rule.action;
-  return RuleAction::serve;
+      return verdict_of(candidate, *sight);
+  return {};
 }
 
-RuleAction Rules::of(int fd, uint32_t type) {
+Verdict Rules::of(int fd, uint32_t type) {
   if (!any())
-    return RuleAction::serve;
+    return {};
   const auto path = path_of(fd);
   // Only directories are there; what else the kernel says so of, it does not know the name of.
   if (!path || (*path == "/" && type != QTFS_TYPE_DIR))
-    return RuleAction::deny;
+    return {.action = RuleAction::deny};
   const auto before = path_before(*path);
   if (!before)
     return at(mounts_.sight_of(*path, fd), type);
-  const RuleAction then = at(mounts_.sight_of(*before, fd), type);
+  const Verdict then = at(mounts_.sight_of(*before, fd), type);
   return has_link(fd) ? stricter(at(mounts_.sight_of(*path, fd), type), then) : then;
 }
 
-RuleAction Rules::of(int dir, const std::string& name, uint32_t type) {
+Verdict Rules::of(int dir, const std::string& name, uint32_t type) {
   if (!any())
-    return RuleAction::serve;
+    return {};
   const auto path = path_of(dir);
   if (!path)
-    return RuleAction::deny;
-  const RuleAction now = at(mounts_.sight_of_name(path_below(*path, name), dir), type);
+    return {.action = RuleAction::deny};
+  const Verdict now = at(mounts_.sight_of_name(path_below(*path, name), dir), type);
   const auto before = path_before(*path);
   if (!before)
     return now;
@@ -138,11 +183,12 @@ bool Rules::may_move(int dir, const std::string& name, int new_dir, const std::s
     return false;
   const auto rules = list();
   const auto last = std::find_if(rules->rbegin(), rules->rend(),
-                                 [](const NumberedRule& rule) { return forbids(rule.rule); });
+                                 [](const NumberedRule& one) { return forbids(one.rule.action); });
   // An exception that it got there would be one from those that follow.
   return std::all_of(last, rules->rend(), [&](const NumberedRule& candidate) {
-    return forbids(candidate.rule) ? means_as_much(candidate.rule, *old_sight, *new_sight)
-                                   : means_as_much(candidate.rule, *new_sight, *old_sight);
+    return forbids(candidate.rule.action)
+               ? means_as_much(candidate.rule, *old_sight, *new_sight)
+               : means_as_much(candidate.rule, *new_sight, *old_sight);
   });
 }
 
@@ -161,7 +207,7 @@ uint64_t Rules::add(const Rule& rule) {
   if (rules_->size() >= rules_max)
     return 0;
   List list = *rules_;
-  list.push_back({next_, rule});
+  list.push_back({next_, rule, seal(rule)});
   replace(std::move(list));
   return next_++;
 }

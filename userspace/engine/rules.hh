@@ -13,12 +13,24 @@
 
 #include "engine/mounts.hh"
 #include "lib/rule.hh"
+#include "lib/unique_fd.hh"
 
 namespace qtfs {
+
+// In memory, where nobody can change it; null where there was no room for it.
+using SealedText = std::shared_ptr<const UniqueFd>;
 
 struct NumberedRule {
   uint64_t number = 0;  // what qtinfo calls it
   Rule rule;
+  SealedText content{};
+};
+
+// What is to be done with something, and what is shown instead of it.
+struct Verdict {
+  RuleAction action = RuleAction::serve;
+  SealedText content{};
+  std::string target{};  // of redirect
 };
 
 class Rules {
@@ -31,8 +43,8 @@ class Rules {
   bool any() const { return any_.load(std::memory_order_acquire); }
 
   // The first that applies counts. @type: QTFS_TYPE_*; 0: unknown, which any type of a rule is.
-  RuleAction of(int fd, uint32_t type);
-  RuleAction of(int dir, const std::string& name, uint32_t type);
+  Verdict of(int fd, uint32_t type);
+  Verdict of(int dir, const std::string& name, uint32_t type);
   // Whether the directory @name in @dir may get another name: not if the rules would then mean less
   // of what is below it.
   bool may_move(int dir, const std::string& name, int new_dir, const std::string& new_name);
@@ -44,7 +56,7 @@ class Rules {
   bool remove(uint64_t number);
 
  private:
-  RuleAction at(const std::optional<Mounts::Sight>& sight, uint32_t type) const;
+  Verdict at(const std::optional<Mounts::Sight>& sight, uint32_t type) const;
   void replace(List list);
 
   Mounts& mounts_;

@@ -21,6 +21,8 @@ constexpr struct {
     {"uncached", RuleAction::uncached},
     {"deny", RuleAction::deny},
     {"hide", RuleAction::hide},
+    {"content", RuleAction::content},
+    {"redirect", RuleAction::redirect},
 };
 
 constexpr struct {
@@ -89,13 +91,46 @@ std::string path_problem(const std::string& path) {
   return {};
 }
 
+std::string content_problem(const RuleWords& words) {
+  if (words.path.empty())
+    return "action \"content\" needs a \"path\"";
+  if (!words.type.empty() && words.type != "file")
+    return fmt::format("type \"{}\": only files have content", words.type);
+  if (words.content.size() > content_max)
+    return fmt::format("content: {} bytes are more than {}", words.content.size(), content_max);
+  return {};
+}
+
+// With a type, what is below a directory would not be meant.
+std::string redirect_problem(const RuleWords& words) {
+  if (words.path.empty())
+    return "action \"redirect\" needs a \"path\"";
+  if (!words.type.empty())
+    return fmt::format("type \"{}\": redirect is for all types", words.type);
+  if (!words.target.starts_with('/') || words.target.size() > QTFS_PATH_MAX ||
+      words.target.find('\0') != words.target.npos)
+    return fmt::format("target \"{}\": not an absolute path", words.target);
+  return {};
+}
+
+std::string text_problem(const RuleWords& words, RuleAction action) {
+  if (!words.content.empty() && action != RuleAction::content)
+    return fmt::format("action \"{}\" has no \"content\"", words.action);
+  if (!words.target.empty() && action != RuleAction::redirect)
+    return fmt::format("action \"{}\" has no \"target\"", words.action);
+  if (action == RuleAction::content)
+    return content_problem(words);
+  return action == RuleAction::redirect ? redirect_problem(words) : std::string();
+}
+
 }  // namespace
 
 std::string read_rule(const RuleWords& words, Rule& rule) {
   const auto* action = std::find_if(std::begin(actions), std::end(actions),
                                     [&](const auto& known) { return known.word == words.action; });
   if (action == std::end(actions))
-    return fmt::format("action \"{}\": not serve, uncached, deny or hide", words.action);
+    return fmt::format("action \"{}\": not serve, uncached, deny, hide, content or redirect",
+                       words.action);
   const auto* type = std::find_if(std::begin(types), std::end(types),
                                   [&](const auto& known) { return known.word == words.type; });
   if (!words.type.empty() && type == std::end(types))
@@ -103,12 +138,22 @@ std::string read_rule(const RuleWords& words, Rule& rule) {
                        words.type);
   if (words.path.empty() && words.fstype.empty() && words.type.empty())
     return "a rule needs a \"path\", an \"fstype\" or a \"type\"";
-  rule = {words.path, words.fstype, words.type.empty() ? 0 : type->type, action->action};
+  if (std::string wrong = text_problem(words, action->action); !wrong.empty())
+    return wrong;
+  const bool content = action->action == RuleAction::content;
+  rule = {words.path, words.fstype, words.type.empty() ? 0 : type->type, action->action,
+          content ? words.content : words.target};
+  if (content)
+    rule.type = QTFS_TYPE_REG;
   return path_problem(words.path);
 }
 
 RuleWords words_of(const Rule& rule) {
-  RuleWords words{{}, rule.path, rule.fstype, {}};
+  RuleWords words{.path = rule.path, .fstype = rule.fstype};
+  if (rule.action == RuleAction::content)
+    words.content = rule.text;
+  if (rule.action == RuleAction::redirect)
+    words.target = rule.text;
   for (const auto& known : actions)
     if (known.action == rule.action)
       words.action = known.word;

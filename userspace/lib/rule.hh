@@ -14,6 +14,8 @@ enum class RuleAction : uint8_t {
   uncached,  // clients keep nothing of it, as of procfs
   deny,      // it can be seen, not opened nor changed: EACCES
   hide,      // it is not there: ENOENT
+  content,   // a regular file that has another text instead of its own, and is not changed
+  redirect,  // a link to something of the client's machine instead; what is below it is denied
 };
 
 struct Rule {
@@ -24,6 +26,7 @@ struct Rule {
   std::string fstype{};
   uint32_t type = 0;  // QTFS_TYPE_*; 0: any, and what is below a directory
   RuleAction action = RuleAction::serve;
+  std::string text{};  // of content; of redirect: where the link leads, an absolute path
 
   bool operator==(const Rule&) const = default;
 };
@@ -34,6 +37,8 @@ struct RuleWords {
   std::string path{};
   std::string fstype{};
   std::string type{};
+  std::string content{};
+  std::string target{};
 };
 
 // Makes @rule what @words say. Returns what is wrong with them, in words; empty if nothing is.
@@ -42,6 +47,8 @@ RuleWords words_of(const Rule& rule);
 
 // More are refused.
 inline constexpr size_t rules_max = 1024;
+// Bytes of a content.
+inline constexpr size_t content_max = 65536;
 
 // Of a path, absolute and without "." or "..": whether a glob matches it; or it or what it is
 // below.

@@ -59,7 +59,9 @@ Tree cmd_rules_add(const std::string& control, const RuleWords& words) {
                        {"action", words.action},
                        {"path", words.path},
                        {"fstype", words.fstype},
-                       {"type", words.type}});
+                       {"type", words.type},
+                       {"content", words.content},
+                       {"target", words.target}});
 }
 
 Tree cmd_rules_del(const std::string& control, uint64_t number) {

@@ -60,11 +60,15 @@ void add_rules(CLI::App& app, RulesOptions& options, std::function<Tree()>& comm
   add->callback([&] {
     command = [&] { return qtfs::qtinfo::cmd_rules_add(options.control, options.words); };
   });
-  add->add_option("ACTION", options.words.action, "serve, uncached, deny or hide")->required();
+  add->add_option("ACTION", options.words.action,
+                  "serve, uncached, deny, hide, content or redirect")
+      ->required();
   add->add_option("--path", options.words.path, "A glob: of the tree, or in the filesystem");
   add->add_option("--fstype", options.words.fstype, "Filesystems of that type only");
   add->add_option("--type", options.words.type,
                   "file, directory, symlink, char, block, fifo or socket");
+  add->add_option("--content", options.words.content, "With content: what is read");
+  add->add_option("--target", options.words.target, "With redirect: the client's path");
   auto* del = rules->add_subcommand("del", "Take one away");
   del->callback([&] {
     command = [&] { return qtfs::qtinfo::cmd_rules_del(options.control, options.number); };

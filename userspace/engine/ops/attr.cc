@@ -102,12 +102,12 @@ Status op_getattr(Call& call) {
       return open.status();
     if (Status status = call.act(**open); !status)
       return status;
-    attr = fd_attr((*open)->fd.get(), *(*open)->node);
+    attr = open_attr(call, **open);
   } else {
     const auto node = call.node(body->node);
     if (!node)
       return node.status();
-    const auto fd = call.fd_of(*node);
+    const auto fd = call.fd_behind(*node);
     if (!fd)
       return fd.status();
     // procfs may hide a process from some.
@@ -148,6 +148,20 @@ Status op_setattr(Call& call) {
   return {};
 }
 
+namespace {
+
+// QTFS_MAY_* of @mask that the rules leave, now, of what a node shows.
+uint32_t left_by_rules(Call& call, const Node& node, int fd, uint32_t mask) {
+  if (node.key.shown == Shown::itself)
+    return by_rules(call, fd, node.key.type).ok() ? mask : 0;
+  if (node.key.shown == Shown::link)
+    return 0;
+  const RuleAction rule = call.context->rules.of(fd, node.key.type).action;
+  return rule == RuleAction::content ? mask & ~QTFS_MAY_WRITE : 0;
+}
+
+}  // namespace
+
 Status op_access(Call& call) {
   const auto body = call.take<qtfs_wire_access>();
   if (!body || body->reserved || !call.body.done())
@@ -155,7 +169,7 @@ Status op_access(Call& call) {
   const auto node = call.node(body->node);
   if (!node)
     return node.status();
-  const auto fd = call.fd_of(*node);
+  const auto fd = call.fd_behind(*node);
   if (!fd)
     return fd.status();
   if (Status status = call.act(**node); !status)
@@ -165,11 +179,10 @@ Status op_access(Call& call) {
     return attr.status();
   qtfs_wire_access_rep rep{};
   constexpr uint32_t all = QTFS_MAY_EXEC | QTFS_MAY_WRITE | QTFS_MAY_READ;
-  const uint32_t mask = le32toh(body->mask) & all;
-  const bool denied = !by_rules(call, (*fd)->get(), (*node)->key.type).ok();
-  rep.allowed = htole32(denied ? uint32_t{QTFS_MAY_KNOWN}
-                               : allowed((*fd)->get(), "", mask,
-                                         write_protected((*node)->domain, (*node)->key.type)));
+  const uint32_t mask = left_by_rules(call, **node, (*fd)->get(), all) & le32toh(body->mask);
+  rep.allowed = htole32(mask ? allowed((*fd)->get(), "", mask,
+                                       write_protected((*node)->domain, (*node)->key.type))
+                             : uint32_t{QTFS_MAY_KNOWN});
   rep.attr = *attr;
   call.reply.put(rep);
   return {};
@@ -186,6 +199,27 @@ std::string asker_target(AskerLink link, const std::string& own) {
   return slash == own.npos ? "/proc/self" : "/proc/thread-self";
 }
 
+// Where a rule leads; ESTALE where it does not lead there any more.
+Status reply_target(Call& call, const Ref<Node>& node) {
+  const auto fd = call.fd_behind(node);
+  if (!fd)
+    return fd.status();
+  if (Status status = call.act(*node); !status)
+    return status;
+  const auto stx = stat_fd((*fd)->get());
+  if (!stx)
+    return stx.status();
+  const Verdict verdict = call.context->rules.of((*fd)->get(), type_to_wire(stx->stx_mode));
+  if (verdict.action != RuleAction::redirect)
+    return Status::error(ESTALE);
+  auto payload = call.take_payload_buffer(verdict.target.size());
+  if (!payload)
+    return payload.status();
+  payload->append(bytes_of(std::string_view(verdict.target)));
+  call.reply.set_payload(std::move(*payload));
+  return {};
+}
+
 }  // namespace
 
 Status op_readlink(Call& call) {
@@ -195,6 +229,8 @@ Status op_readlink(Call& call) {
   const auto node = call.node(body->node);
   if (!node)
     return node.status();
+  if ((*node)->key.shown == Shown::link)
+    return reply_target(call, *node);
   const auto fd = call.fd_of(*node);
   if (!fd)
     return fd.status();
@@ -225,7 +261,7 @@ Status op_statfs(Call& call) {
   const auto node = call.node(body->node);
   if (!node)
     return node.status();
-  const auto fd = call.fd_of(*node);
+  const auto fd = call.fd_behind(*node);
   if (!fd)
     return fd.status();
   if (Status status = call.act(**node); !status)

@@ -41,7 +41,8 @@ Traits traits_of(const FsKind& kind, const NodeKey& key, const NodeTable::Origin
   } else if (key.type == QTFS_TYPE_DIR && names_own_thread(dir, origin.name)) {
     traits.guard = Guard::own_process;
   } else if (key.type == QTFS_TYPE_LNK) {
-    traits.asker = asker_link(dir, origin.name);
+    if (key.shown == Shown::itself)
+      traits.asker = asker_link(dir, origin.name);
   } else if (key.type == QTFS_TYPE_REG && is_memory(key.ino)) {
     traits.guard = Guard::denied;
   }
@@ -56,24 +57,20 @@ Status writable(const Node& node) {
   return node.domain.readonly ? Status::error(EROFS) : Status();
 }
 
-namespace {
-
-// @hidden: what trying to use something hidden gives.
 Status status_of(RuleAction action, int hidden) {
   switch (action) {
-    case RuleAction::deny:
-      return Status::error(EACCES);
+    case RuleAction::serve:
+    case RuleAction::uncached:
+      return {};
     case RuleAction::hide:
       return Status::error(hidden);
     default:
-      return {};
+      return Status::error(EACCES);
   }
 }
 
-}  // namespace
-
 Status by_rules(Call& call, int fd, uint32_t type) {
-  return status_of(call.context->rules.of(fd, type), ENOENT);
+  return status_of(call.context->rules.of(fd, type).action, ENOENT);
 }
 
 Status by_rules(Call& call, int dir, const std::string& name, uint32_t type) {
@@ -81,18 +78,45 @@ Status by_rules(Call& call, int dir, const std::string& name, uint32_t type) {
   if (!rules.any())
     return {};
   if (type)
-    return status_of(rules.of(dir, name, type), EACCES);
+    return status_of(rules.of(dir, name, type).action, EACCES);
   if (call.context->mounts.is_qtfs(dir, name))
     return Status::error(EBUSY);
   const auto stx = stat_name(dir, name.c_str());
   if (!stx)
     return {};  // there is nothing to take away
-  return status_of(rules.of(dir, name, type_to_wire(stx->stx_mode)), ENOENT);
+  return status_of(rules.of(dir, name, type_to_wire(stx->stx_mode)).action, ENOENT);
 }
 
-qtfs_wire_attr node_attr(const struct statx& stx, uint32_t flags, const IdMap* ids) {
+namespace {
+
+// A length and what is made of one are not the object's own, as in procfs.
+void show_as(Shown shown, qtfs_wire_attr& attr) {
+  if (shown == Shown::itself)
+    return;
+  attr.size = 0;
+  attr.blocks = 0;
+  attr.dio_mem_align = 0;
+  attr.dio_offset_align = 0;
+  attr.flags &= ~htole32(QTFS_ATTR_DIOALIGN);
+  if (shown == Shown::content) {
+    attr.flags |= htole32(QTFS_ATTR_UNCACHED);
+    return;
+  }
+  attr.type = htole32(QTFS_TYPE_LNK);
+  attr.mode = htole32(0777);
+  attr.nlink = htole32(1);
+  attr.rdev_major = 0;
+  attr.rdev_minor = 0;
+  attr.flags &= htole32(QTFS_ATTR_RACY | QTFS_ATTR_BTIME | QTFS_ATTR_MOUNT_ROOT);
+  attr.flags |= htole32(QTFS_ATTR_LOCAL);
+}
+
+}  // namespace
+
+qtfs_wire_attr node_attr(const struct statx& stx, Shown shown, uint32_t flags, const IdMap* ids) {
   qtfs_wire_attr attr = attr_to_wire(stx);
   attr.flags |= htole32(flags);
+  show_as(shown, attr);
   if (ids) {
     attr.uid = htole32(ids->uids().to_client(stx.stx_uid));
     attr.gid = htole32(ids->gids().to_client(stx.stx_gid));
@@ -104,7 +128,16 @@ Result<qtfs_wire_attr> fd_attr(int fd, const Node& node) {
   const auto stx = stat_fd(fd);
   if (!stx)
     return stx.status();
-  return node_attr(*stx, node.flags(), node.domain.ids());
+  return node_attr(*stx, node.key.shown, node.flags(), node.domain.ids());
+}
+
+Result<qtfs_wire_attr> open_attr(Call& call, const Open& open) {
+  if (!open.content)
+    return fd_attr(open.fd.get(), *open.node);
+  const auto fd = call.fd_behind(open.node);
+  if (!fd)
+    return fd.status();
+  return fd_attr((*fd)->get(), *open.node);
 }
 
 uint32_t allowed(int fd, const char* name, uint32_t mask, bool readonly) {
@@ -144,6 +177,14 @@ uint32_t conceivable(const struct statx& stx) {
   return S_ISREG(stx.stx_mode) && !(stx.stx_mode & exec_bits) ? rest : rest | QTFS_MAY_EXEC;
 }
 
+// What an entry says of it: of links nothing.
+uint32_t entry_access(int fd, const struct statx& stx, const NodeKey& key, const Domain& domain) {
+  if (key.type == QTFS_TYPE_LNK)
+    return 0;
+  const uint32_t never = key.shown == Shown::content ? QTFS_MAY_WRITE : 0;
+  return allowed(fd, "", conceivable(stx) & ~never, write_protected(domain, key.type));
+}
+
 }  // namespace
 
 Result<Child> grant_entry(Call& call, const Domain& domain, UniqueFd fd,
@@ -151,32 +192,33 @@ Result<Child> grant_entry(Call& call, const Domain& domain, UniqueFd fd,
   const auto stx = stat_fd(fd.get());
   if (!stx)
     return stx.status();
-  const NodeKey key = NodeKey::of(*stx, domain);
-  const RuleAction rule = call.context->rules.of(fd.get(), key.type);
+  const RuleAction rule = call.context->rules.of(fd.get(), type_to_wire(stx->stx_mode)).action;
   if (rule == RuleAction::hide)
     return Status::error(ENOENT);
+  const NodeKey key = NodeKey::of(*stx, domain, shown_by(rule));
+  // Who did not come by its name wants the object itself.
+  if (key.shown != Shown::itself && (origin.unnamed || dir < 0))
+    return Status::error(EACCES);
   Traits traits = traits_of(call.context->kinds.get(fd.get(), key.dev), key, origin, dir);
   traits.uncached = rule == RuleAction::uncached;
   Child child;
-  if (rule == RuleAction::deny)
-    child.entry.access = htole32(QTFS_MAY_KNOWN);
-  else if (key.type != QTFS_TYPE_LNK)
-    child.entry.access =
-        htole32(allowed(fd.get(), "", conceivable(*stx), write_protected(domain, key.type)));
+  const bool denied = rule == RuleAction::deny;
+  child.entry.access =
+      htole32(denied ? QTFS_MAY_KNOWN : entry_access(fd.get(), *stx, key, domain));
   auto granted =
       call.session->nodes.grant(key, domain, traits, std::move(fd), origin, *call.context);
   if (!granted)
     return granted.status();
   child.entry.node = htole64(granted->node->id);
   child.entry.stamp = htole64(granted->stamp);
-  child.entry.attr = node_attr(*stx, traits.flags(), domain.ids());
+  child.entry.attr = node_attr(*stx, key.shown, traits.flags(), domain.ids());
   child.node = std::move(granted->node);
   child.fd = std::move(granted->fd);
   return child;
 }
 
 Result<Child> renew_entry(Call& call, const Ref<Node>& node) {
-  const auto fd = call.fd_of(node);
+  const auto fd = call.fd_behind(node);
   if (!fd)
     return fd.status();
   if (Status status = call.act(*node); !status)
@@ -187,15 +229,13 @@ Result<Child> renew_entry(Call& call, const Ref<Node>& node) {
   if (stx->stx_nlink == 0)
     return Status::error(ESTALE);
   Child child;
-  if (node->key.type != QTFS_TYPE_LNK)
-    child.entry.access = htole32(allowed((*fd)->get(), "", conceivable(*stx),
-                                         write_protected(node->domain, node->key.type)));
+  child.entry.access = htole32(entry_access((*fd)->get(), *stx, node->key, node->domain));
   auto granted = call.session->nodes.renew(node->id);
   if (!granted)
     return granted.status();
   child.entry.node = htole64(granted->node->id);
   child.entry.stamp = htole64(granted->stamp);
-  child.entry.attr = node_attr(*stx, node->flags(), node->domain.ids());
+  child.entry.attr = node_attr(*stx, node->key.shown, node->flags(), node->domain.ids());
   child.node = std::move(granted->node);
   return child;
 }

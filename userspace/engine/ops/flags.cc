@@ -76,7 +76,8 @@ Result<Target> take_target(Call& call, uint64_t wire_node, uint64_t wire_open) {
   }
   const uint32_t type = target.node->key.type;
   // A driver may take the numbers for something else.
-  if (target.node->traits.synthetic || (type != QTFS_TYPE_REG && type != QTFS_TYPE_DIR))
+  if (target.node->traits.synthetic || target.node->key.shown != Shown::itself ||
+      (type != QTFS_TYPE_REG && type != QTFS_TYPE_DIR))
     return Status::error(ENOTTY);
   if (!wire_open) {
     const auto fd = call.fd_of(target.node);

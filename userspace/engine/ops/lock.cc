@@ -37,7 +37,8 @@ Result<LockRequest> take_request(Call& call, uint32_t known_flags, bool* wait = 
     return open.status();
   LockRequest request;
   request.kind = kind_of(le32toh(body->flags));
-  if (request.kind == LockKind::posix && !openable_again(**open))
+  // Who locks a content would exclude nobody who uses the file.
+  if ((*open)->content || (request.kind == LockKind::posix && !openable_again(**open)))
     return Status::error(ENOLCK);
   auto range = range_of(*body);
   if (!range)

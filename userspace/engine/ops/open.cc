@@ -34,6 +34,8 @@ Status may_open(const Node& node, uint32_t flags) {
       return status;
   if (node.traits.guard == Guard::denied)
     return Status::error(EACCES);
+  if (node.key.shown == Shown::content && (flags & (QTFS_OPEN_WRITE | QTFS_OPEN_TRUNC)))
+    return Status::error(EACCES);
   const bool plain = node.key.type == QTFS_TYPE_REG || node.key.type == QTFS_TYPE_DIR;
   if ((flags & QTFS_OPEN_PLAIN) && !plain)
     return Status::error(EOPNOTSUPP);
@@ -244,7 +246,10 @@ Result<qtfs_wire_opened> grant_open(Call& call, const Ref<Node>& node, Opened ma
   open->flags = flags;
   open->type = made.pipe ? uint32_t{QTFS_TYPE_FIFO} : node->key.type;
   open->synthetic = node->traits.synthetic;
-  if (!made.socket && !made.pipe)  // else the descriptor says nothing of the node's filesystem
+  open->content = made.content;
+  if (made.content)
+    open->memory = true;
+  else if (!made.socket && !made.pipe)  // else it says nothing of the node's filesystem
     open->memory = call.context->kinds.get(open->fd.get(), node->key.dev).memory;
   open->kernel_append = made.kernel_append;
   open->socket = made.socket;
@@ -271,7 +276,8 @@ namespace {
 // Whether opening what has the name, whatever that may be by now, does no harm.
 bool opens_by_name(const Node& node, uint32_t flags) {
   constexpr uint32_t harmful = QTFS_OPEN_TRUNC | QTFS_OPEN_EXEC | QTFS_OPEN_DIRECTORY;
-  return node.key.type == QTFS_TYPE_REG && !(flags & harmful) && may_open(node, flags).ok();
+  return node.key.type == QTFS_TYPE_REG && node.key.shown == Shown::itself && !(flags & harmful) &&
+         may_open(node, flags).ok();
 }
 
 // Opens @name in @dir, if that still is @node: one walk instead of one to look and one, through
@@ -295,7 +301,7 @@ Result<Opened> open_by_name(int dir, const std::string& name, const Node& node, 
   if (Status status = leave_nonblocking(fd.get(), native_open_flags(flags)); !status)
     return status;
   opened.fd = std::move(fd);
-  opened.attr = node_attr(*stx, node.flags(), node.domain.ids());
+  opened.attr = node_attr(*stx, node.key.shown, node.flags(), node.domain.ids());
   return opened;
 }
 
@@ -305,20 +311,61 @@ Status check_name(Call& call, int dir, const std::string& name, Node& node) {
   if (!fd)
     return Status::error(fd.err() == ENOENT ? ESTALE : fd.err());
   const auto stx = stat_fd(fd->get());
-  if (!stx || NodeKey::of(*stx, node.domain) != node.key)
+  if (!stx)
+    return Status::error(ESTALE);
+  const RuleAction rule = call.context->rules.of(fd->get(), type_to_wire(stx->stx_mode)).action;
+  if (NodeKey::of(*stx, node.domain, shown_by(rule)) != node.key)
     return Status::error(ESTALE);
   call.session->nodes.found(node, std::move(*fd));
   return {};
 }
 
-// @fd: of the node, if it is open already; else -1.
-Status open_by_rules(Call& call, const Ref<Node>& node, int fd) {
+// Instead of the file behind @fd, for who may read that; or to execute it, for who may do so.
+Result<Opened> open_content(Call& call, const Node& node, int fd, const SealedText& text,
+                            uint32_t flags) {
+  if (Status status = call.act(node); !status)
+    return status;
+  const uint32_t wanted = flags & QTFS_OPEN_EXEC ? QTFS_MAY_EXEC : QTFS_MAY_READ;
+  if (!(allowed(fd, "", wanted, true) & wanted))
+    return Status::error(EACCES);
+  const auto attr = fd_attr(fd, node);
+  if (!attr)
+    return attr.status();
+  if (!text)
+    return Status::error(ENOMEM);
+  Opened opened;
+  opened.fd.reset(reopen(text->get(), O_RDONLY));
+  if (!opened.fd)
+    return Status::last();
+  opened.content = true;
+  opened.attr = *attr;
+  return opened;
+}
+
+// ESTALE where the rules show something else than the node by now: the client looks the name up
+// again. @fd: of the node's object, if there is one, else -1. @opened: what the rules have in its
+// place, if anything.
+Status open_by_rules(Call& call, const Ref<Node>& node, int fd, uint32_t flags, Opened& opened) {
   if (!call.context->rules.any())
-    return {};
-  if (fd >= 0)
-    return by_rules(call, fd, node->key.type);
-  const auto path = call.fd_of(node);
-  return path ? by_rules(call, (*path)->get(), node->key.type) : path.status();
+    return node->key.shown == Shown::itself ? Status() : Status::error(ESTALE);
+  Ref<NodeFd> behind;
+  if (fd < 0) {
+    auto found = call.fd_behind(node);
+    if (!found)
+      return found.status();
+    behind = std::move(*found);
+    fd = behind->get();
+  }
+  const Verdict verdict = call.context->rules.of(fd, node->key.type);
+  if (shown_by(verdict.action) != node->key.shown)
+    return Status::error(ESTALE);
+  if (verdict.action != RuleAction::content)
+    return status_of(verdict.action, ENOENT);
+  auto content = open_content(call, *node, fd, verdict.content, flags);
+  if (!content)
+    return content.status();
+  opened = std::move(*content);
+  return {};
 }
 
 // What the LOOKUP before has just found under its name; not that if it has another by now.
@@ -370,7 +417,7 @@ Status op_open(Call& call) {
     return Status::error(EINVAL);
   if (Status status = may_open(**node, flags); !status)
     return status;
-  if (Status status = open_by_rules(call, *node, opened->fd.get()); !status)
+  if (Status status = open_by_rules(call, *node, opened->fd.get(), flags, *opened); !status)
     return status;
   if (!opened->fd)
     opened = open_node(call, *node, flags);
@@ -444,10 +491,12 @@ Status open_existing(Call& call, const Ref<Node>& dir, int dir_fd, const std::st
   const auto stx = stat_fd(exists.get());
   if (!stx)
     return stx.status();
+  const uint32_t type = type_to_wire(stx->stx_mode);
+  const RuleAction rule = call.context->rules.of(exists.get(), type).action;
+  if (S_ISLNK(stx->stx_mode) || rule == RuleAction::redirect)
+    return Status::error(ELOOP);
   if (S_ISDIR(stx->stx_mode))
     return Status::error(EISDIR);
-  if (S_ISLNK(stx->stx_mode))
-    return Status::error(ELOOP);
   if (Status status = may_create_over(dir_fd, name, *stx, native_open_flags(flags)); !status)
     return status;
   auto child = grant_entry(call, dir->domain, std::move(exists), {dir, name}, dir_fd);
@@ -455,9 +504,12 @@ Status open_existing(Call& call, const Ref<Node>& dir, int dir_fd, const std::st
     return child.status();
   if (Status status = may_open(*child->node, flags); !status)
     return status;
-  if (Status status = by_rules(call, child->fd->get(), child->node->key.type); !status)
+  const int fd = child->fd->get();
+  Result<Opened> opened = Opened();
+  if (Status status = open_by_rules(call, child->node, fd, flags, *opened); !status)
     return status;
-  auto opened = open_as_asked(call, *child->node, child->fd->get(), flags);
+  if (!opened->fd)
+    opened = open_as_asked(call, *child->node, fd, flags);
   if (!opened)
     return opened.status();
   const auto granted = grant_open(call, child->node, std::move(*opened), flags);
@@ -466,6 +518,17 @@ Status open_existing(Call& call, const Ref<Node>& dir, int dir_fd, const std::st
   child->entry.attr = granted->attr;  // truncated perhaps
   call.reply.put(qtfs_wire_created{child->entry, *granted});
   return {};
+}
+
+// CREATE where nothing may be made: @refused, unless the name is there.
+Status open_unmade(Call& call, const Ref<Node>& dir, int dir_fd, const std::string& name,
+                   uint32_t flags, int refused) {
+  auto exists = open_component(dir_fd, name, call.context->mounts);
+  if (!exists)
+    return Status::error(exists.err() == ENOENT ? refused : exists.err());
+  if (flags & QTFS_OPEN_EXCL)
+    return Status::error(EEXIST);
+  return open_existing(call, dir, dir_fd, name, std::move(*exists), flags & ~QTFS_OPEN_CREATE);
 }
 
 }  // namespace
@@ -525,17 +588,14 @@ Status op_create(Call& call) {
   if (Status status = call.act(**dir); !status)
     return status;
 
-  const uint32_t open_flags = flags & ~(QTFS_OPEN_CREATE | QTFS_OPEN_EXCL);
-  if ((*dir)->domain.readonly) {
-    auto exists = open_component((*fd)->get(), *name, call.context->mounts);
-    if (!exists)
-      return Status::error(exists.err() == ENOENT ? EROFS : exists.err());
-    if (flags & QTFS_OPEN_EXCL)
-      return Status::error(EEXIST);
-    return open_existing(call, *dir, (*fd)->get(), *name, std::move(*exists), open_flags);
-  }
-  if (Status status = by_rules(call, (*fd)->get(), *name, QTFS_TYPE_REG); !status)
+  if ((*dir)->domain.readonly)
+    return open_unmade(call, *dir, (*fd)->get(), *name, flags, EROFS);
+  const RuleAction rule = call.context->rules.of((*fd)->get(), *name, QTFS_TYPE_REG).action;
+  if (shown_by(rule) != Shown::itself)
+    return open_unmade(call, *dir, (*fd)->get(), *name, flags, EACCES);
+  if (Status status = status_of(rule, EACCES); !status)
     return status;
+  const uint32_t open_flags = flags & ~(QTFS_OPEN_CREATE | QTFS_OPEN_EXCL);
   call.context->creds.umask(le32toh(body->umask));
   auto created = create_or_find(call, (*fd)->get(), *name, *body);
   if (!created)
@@ -600,7 +660,7 @@ Status op_release(Call& call) {
     call.session->locks.closed({node->key.dev, node->key.ino});
   if (!(le32toh(body->flags) & QTFS_RELEASE_ATTR))
     return {};
-  const auto fd = call.fd_of(node);
+  const auto fd = call.fd_behind(node);
   if (!fd)
     return fd.status();
   const auto attr = fd_attr((*fd)->get(), *node);

@@ -87,6 +87,8 @@ class FdPath {
 
 // EROFS where the node's export may not be changed.
 Status writable(const Node& node);
+// What an action says of using something. @hidden: what trying to use something hidden gives.
+Status status_of(RuleAction action, int hidden);
 // What the rules say of using what a descriptor is of, a QTFS_TYPE_*: EACCES, ENOENT.
 Status by_rules(Call& call, int fd, uint32_t type);
 // The same of giving @name in @dir to something of @type, or, with 0, of taking it away from what
@@ -97,11 +99,13 @@ Status by_rules(Call& call, int dir, const std::string& name, uint32_t type);
 inline bool write_protected(const Domain& domain, uint32_t type) {
   return domain.readonly && type != QTFS_TYPE_SOCK;
 }
-// Attributes with what only the engine knows: Traits::flags(), and whose they are by the export's
-// @ids.
-qtfs_wire_attr node_attr(const struct statx& stx, uint32_t flags, const IdMap* ids);
+// Attributes with what only the engine knows: Traits::flags(), whose they are by the export's @ids;
+// and what rules make of them.
+qtfs_wire_attr node_attr(const struct statx& stx, Shown shown, uint32_t flags, const IdMap* ids);
 // Those of a descriptor, as those of @node.
 Result<qtfs_wire_attr> fd_attr(int fd, const Node& node);
+// Those of an open: of a content it is the file that has some.
+Result<qtfs_wire_attr> open_attr(Call& call, const Open& open);
 // What the current credential may do with @fd; QTFS_MAY_*, a subset of @mask.
 uint32_t allowed(int fd, const char* name, uint32_t mask, bool readonly);
 
@@ -132,6 +136,7 @@ struct Opened {
   uint32_t socket = 0;                 // QTFS_SOCKET_*, of a connection
   bool pipe = false;                   // of no name, with the node of a connection
   bool passed = false;                 // as Open::passed
+  bool content = false;                // as Open::content; attr is set
   UniqueFd io = {};                    // as Open::io(), if it is not fd
   std::optional<qtfs_wire_attr> attr;  // if they were taken since it was opened
 };

@@ -115,8 +115,8 @@ class Lister {
   bool emit(const Record& record) {
     const int dir = open_.fd.get();
     Rules& rules = call_.context->rules;
-    rule_ =
-        rules.any() ? rules.of(dir, std::string(record.name), type_of(record)) : RuleAction::serve;
+    rule_ = rules.any() ? rules.of(dir, std::string(record.name), type_of(record)).action
+                        : RuleAction::serve;
     if (rule_ == RuleAction::hide)
       return true;
     const size_t name_len = record.name.size();
@@ -127,7 +127,9 @@ class Lister {
     dirent.ino = htole64(record.ino);
     dirent.cookie = htole64(record.cookie);
     dirent.name_len = htole16(static_cast<uint16_t>(name_len));
-    dirent.type = static_cast<uint8_t>(type_from_dirent(record.type));
+    dirent.type = static_cast<uint8_t>(rule_ == RuleAction::redirect
+                                           ? uint32_t{QTFS_TYPE_LNK}
+                                           : type_from_dirent(record.type));
     std::optional<qtfs_wire_entry> entry;
     if (plus_) {
       if (out_.size() + need + sizeof(qtfs_wire_entry) > count_)
@@ -157,7 +159,7 @@ class Lister {
     if (!stx)
       return std::nullopt;
     const Domain& domain = open_.node->domain;
-    const NodeKey key = NodeKey::of(*stx, domain);
+    const NodeKey key = NodeKey::of(*stx, domain, shown_by(rule_));
     FsKind kind = call_.context->kinds.get(dir, open_.node->key.dev);
     if (key.dev != open_.node->key.dev) {
       // Something else is mounted there: only a descriptor on it tells what.
@@ -181,7 +183,7 @@ class Lister {
       return std::nullopt;
     entry.node = htole64(granted->node->id);
     entry.stamp = htole64(granted->stamp);
-    entry.attr = node_attr(*stx, traits.flags(), domain.ids());
+    entry.attr = node_attr(*stx, key.shown, traits.flags(), domain.ids());
     return entry;
   }
 

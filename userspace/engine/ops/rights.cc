@@ -89,7 +89,8 @@ struct ToGive {
 };
 
 Result<ToGive> file_to_give(Call& call, Open& right, uint64_t offset) {
-  if (right.flags & QTFS_OPEN_EXEC)  // the client may not even read it
+  // The client may not even read it; or it is no file of the tree.
+  if ((right.flags & QTFS_OPEN_EXEC) || right.content)
     return Status::error(EACCES);
   const bool appends = (right.flags & QTFS_OPEN_APPEND) && !right.kernel_append;
   Result<UniqueFd> fd = Status::error(EOPNOTSUPP);

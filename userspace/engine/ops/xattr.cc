@@ -37,6 +37,9 @@ Result<Target> target_of(Call& call, bool named, bool to_change) {
   if (to_change)
     if (Status status = writable(*target.node); !status)
       return status;
+  // To ask for them, as of procfs: those of the object may tell what it has.
+  if (!to_change && target.node->key.shown != Shown::itself)
+    return Status::error(EOPNOTSUPP);
   auto fd = call.fd_of(target.node);
   if (!fd)
     return fd.status();

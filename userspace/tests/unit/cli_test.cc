@@ -70,6 +70,12 @@ TEST_F(Program, RefusesBadConfiguration) {
   expect_refusal({"-c", config("[[special]]\ntype = \"door\"\naction = \"deny\"\n")}, "door");
   expect_refusal({"-c", config("[[special]]\naction = \"deny\"\n")}, "needs a");
   expect_refusal({"-c", config("[[special]]\npaths = \"/a\"\naction = \"deny\"\n")}, "paths");
+  expect_refusal({"-c", config("[[special]]\npath = \"/a\"\naction = \"redirect\"\n")},
+                 "engine.toml:1: target");
+  expect_refusal({"-c", config("[[special]]\npath = \"/a\"\ncontent = 7\naction = \"content\"\n")},
+                 "engine.toml:3: \"content\"");
+  expect_refusal({"-c", config("[[special]]\ncontent = \"x\"\naction = \"content\"\n")},
+                 "needs a \"path\"");
   expect_refusal({"-c", config("[limits]\nio-max = 1\n")}, "io-max");
 }
 

@@ -244,6 +244,16 @@ TEST_F(RightsTest, WhatCannotBeGiven) {
   EXPECT_EQ(QTFS_RIGHTS_MAX, received("many").size());
 }
 
+TEST_F(RightsTest, WhatHasAnotherContentStaysHere) {
+  engine_->rules().add({.path = dir_.path("file"),
+                        .type = QTFS_TYPE_REG,
+                        .action = RuleAction::content,
+                        .text = "text"});
+  EXPECT_EQ(EACCES, give_file(open("file", QTFS_OPEN_READ)).err());
+  const UniqueFd fd(::open(dir_.path("file").c_str(), O_RDONLY | O_CLOEXEC));
+  EXPECT_EQ(EACCES, passed(fd.get()).err());
+}
+
 TEST_F(RightsTest, AFileOfTheTreeIsTaken) {
   const UniqueFd fd(::open(dir_.path("file").c_str(), O_RDWR | O_CLOEXEC));
   ASSERT_EQ(2, lseek(fd.get(), 2, SEEK_SET));

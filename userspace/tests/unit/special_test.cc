@@ -134,6 +134,28 @@ TEST_F(Synthetic, LinksToWhoAsksAreNotTheEngines) {
   EXPECT_EQ("somewhere", *client_.readlink(id_of(*entry)));
 }
 
+TEST_F(Synthetic, RulesAreAskedFirst) {
+  engine_->rules().add({.path = "/version",
+                        .fstype = "proc",
+                        .type = QTFS_TYPE_REG,
+                        .action = RuleAction::content,
+                        .text = "none\n"});
+  engine_->rules().add(
+      {.path = "/self", .fstype = "proc", .action = RuleAction::redirect, .text = "/srv"});
+  EXPECT_EQ("none\n", *client_.read_file(slash_, "proc/version"));
+  const auto version = client_.walk(slash_, "proc/version");
+  ASSERT_EQ(0, version.err());
+  const auto opened = client_.open(id_of(*version), QTFS_OPEN_READ | QTFS_OPEN_PLAIN);
+  ASSERT_EQ(0, opened.err());
+  EXPECT_TRUE(le32toh(opened->flags) & QTFS_OPENED_DIRECT);
+  EXPECT_EQ("ne\n", *client_.read(id_of(*opened), 2, 100));
+  EXPECT_EQ(5u, *client_.seek(id_of(*opened), 0, QTFS_SEEK_END));
+  const auto self = client_.walk(slash_, "proc/self");
+  ASSERT_EQ(0, self.err());
+  EXPECT_TRUE(le32toh(self->attr.flags) & QTFS_ATTR_LOCAL);
+  EXPECT_EQ("/srv", *client_.readlink(id_of(*self)));
+}
+
 TEST_F(Synthetic, TheMachinesMemoryIsNotOpened) {
   for (const char* name : {"kcore", "kpagecount", "kpageflags", "kpagecgroup"}) {
     const auto entry = client_.walk(slash_, std::string("proc/") + name);
