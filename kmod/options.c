@@ -34,7 +34,7 @@ enum {
 	OPT_WSIZE, OPT_RA, OPT_ACREGMIN, OPT_ACREGMAX, OPT_ACDIRMIN,
 	OPT_ACDIRMAX, OPT_ACTIMEO, OPT_NOAC, OPT_CONNECT_TIMEOUT, OPT_PSK,
 	OPT_ADDR, OPT_LOCAL_LOCK, OPT_NCONNECT, OPT_SOFT, OPT_HARD, OPT_TIMEO,
-	OPT_RETRANS, OPT_CACHE, OPT_DEV,
+	OPT_RETRANS, OPT_CACHE, OPT_DEV, OPT_REDIRECTS,
 };
 
 static const struct constant_table symlinks_table[] = {
@@ -69,6 +69,7 @@ const struct fs_parameter_spec qtfs_parameters[] = {
 	fsparam_u32("port",			OPT_PORT),
 	fsparam_string("trans",			OPT_TRANS),
 	fsparam_enum("symlinks",		OPT_SYMLINKS, symlinks_table),
+	fsparam_flag_no("redirects",		OPT_REDIRECTS),
 	fsparam_u32("rsize",			OPT_RSIZE),
 	fsparam_u32("wsize",			OPT_WSIZE),
 	fsparam_u32("ra",			OPT_RA),
@@ -263,6 +264,9 @@ int qtfs_parse_param(struct fs_context *fc, struct fs_parameter *param)
 	case OPT_SYMLINKS:
 		opts->symlinks = result.uint_32;
 		return 0;
+	case OPT_REDIRECTS:
+		opts->redirects = !result.negated;
+		return 0;
 	case OPT_LOCAL_LOCK:
 		opts->local_lock = result.uint_32;
 		return 0;
@@ -342,6 +346,8 @@ int qtfs_show_options(struct seq_file *m, struct dentry *root)
 	if (o->symlinks != QTFS_SYMLINKS_AUTO)
 		seq_printf(m, ",symlinks=%s",
 			   value_name(symlinks_table, o->symlinks));
+	if (o->redirects)
+		seq_puts(m, ",redirects");
 	seq_printf(m, ",rsize=%u,wsize=%u,ra=%u", o->rsize, o->wsize,
 		   o->ra_kib);
 	if (o->cache != QTFS_CACHE_STRICT)

@@ -37,6 +37,7 @@ enum qtfs_cache {
  * @timeo: in tenths of a second
  * @local_lock: QTFS_LOCAL_*: locks that exclude nobody but this mount's own
  * @nconnect: connections of the session; 0: not said
+ * @redirects: rules of the server may lead to files of this machine
  * @ac: attribute time-outs in seconds
  */
 struct qtfs_options {
@@ -52,6 +53,7 @@ struct qtfs_options {
 	u32 retrans;
 	u32 nconnect;
 	u32 remote_devices;
+	u32 redirects;
 	struct qtfs_ac {
 		u32 reg_min;
 		u32 reg_max;

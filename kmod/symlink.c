@@ -105,7 +105,8 @@ static const char *link_target(struct dentry *dentry, struct inode *inode,
 	target = link_read(inode);
 	if (IS_ERR(target))
 		return target;
-	if (qtfs_is_synthetic(inode)) {
+	/* A rule's, too, may be another one the next time. */
+	if (READ_ONCE(qi->flags) & (QTFS_ATTR_SYNTHETIC | QTFS_ATTR_LOCAL)) {
 		set_delayed_call(done, kfree_link, target);
 		return target;
 	}
@@ -132,11 +133,10 @@ static int is_local_proc(const char *path)
 }
 
 /*
- * What stands for the caller's own process. Only what procfs has: the server
- * must not lead anybody anywhere else outside the mount. ENOENT where this
- * machine, or the caller's root, has no such filesystem.
+ * What stands for the caller's own process. Only what procfs has. ENOENT where
+ * this machine, or the caller's root, has no such filesystem.
  */
-static char *link_local(const char *target)
+static char *link_self(const char *target)
 {
 	/* The second is for who has the server's at /proc. */
 	static const char *const places[] = { "/proc", "/local_proc" };
@@ -144,8 +144,6 @@ static char *link_local(const char *target)
 	unsigned int i;
 	int ret;
 
-	if (strcmp(target, "/proc/self") && strcmp(target, "/proc/thread-self"))
-		return ERR_PTR(-EPROTO);
 	for (i = 0; i < ARRAY_SIZE(places); i++) {
 		ret = is_local_proc(places[i]);
 		if (ret < 0)
@@ -155,6 +153,19 @@ static char *link_local(const char *target)
 			       ERR_PTR(-ENOMEM);
 	}
 	return ERR_PTR(-ENOENT);
+}
+
+/*
+ * Where a link to what this machine has itself leads. A rule of the server may
+ * name any path here: nobody is led there unless who mounted has agreed.
+ */
+static char *link_local(struct inode *inode, const char *target)
+{
+	if (!strcmp(target, "/proc/self") || !strcmp(target, "/proc/thread-self"))
+		return link_self(target);
+	if (!qtfs_fs(inode->i_sb)->opts.redirects)
+		return ERR_PTR(-EACCES);
+	return kstrdup(target, GFP_KERNEL) ?: ERR_PTR(-ENOMEM);
 }
 
 static const char *qtfs_get_link(struct dentry *dentry, struct inode *inode,
@@ -172,7 +183,8 @@ static const char *qtfs_get_link(struct dentry *dentry, struct inode *inode,
 	if (!dentry)
 		return ERR_PTR(-ECHILD);
 
-	rewritten = local ? link_local(target) : link_rewrite(dentry, target);
+	rewritten = local ? link_local(inode, target) :
+			    link_rewrite(dentry, target);
 	do_delayed_call(done);
 	clear_delayed_call(done);
 	if (IS_ERR(rewritten))

@@ -37,6 +37,8 @@ expect_ok umount "$OTHER"
 
 begin "options are shown as given"
 mounted / symlinks=raw "symlinks=raw"
+mounted / redirects ",redirects,"
+mounted / redirects,noredirects "addr=[^,]*,rsize"
 mounted / rsize=4096,wsize=8192 "rsize=4096,wsize=8192"
 mounted / rsize=5000 "rsize=4096"
 mounted / ra=128 "ra=128"

@@ -42,6 +42,7 @@ refused "connect_timeout=3601" / connect_timeout=3601
 
 begin "values that are not among the words are named"
 refused "symlinks" / symlinks=maybe
+refused "redirects" / redirects=yes
 refused "trans=pigeon|pigeon" / trans=pigeon
 refused "trans=|pigeon" "pigeon:$QTFS_HOST_IP:/"
 refused "channel tcp.*trans= vsock" "tcp:$QTFS_HOST_IP:/" trans=vsock
