@@ -1,6 +1,7 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0
-# Rules of the engine: what is denied, hidden, or not cached, seen from here; qtinfo on the server.
+# Rules of the engine: what is denied, hidden, not cached, or shown as something else, seen from here;
+# qtinfo on the server.
 . "$(dirname "$0")/lib.sh"
 need jq
 
@@ -33,6 +34,10 @@ expect_says "needs a" rules add deny
 expect_says "not absolute" rules add deny --path srv
 expect_says "is no name" rules add deny --path /srv/../etc
 expect_says "type \"door\"" rules add deny --type door
+expect_says "needs a \"path\"" rules add content --content text
+expect_says "only files" rules add content --path /srv --type fifo
+expect_says "target \"srv\"" rules add redirect --path /srv --target srv
+expect_says "has no \"target\"" rules add deny --path /srv --target /srv
 expect_says "no rule 999" rules del 999
 expect_says "no engine answers" rules list --control /run/none
 expect_says "no engine answers|denied" on_host "setpriv --reuid 1000 --clear-groups qtinfo rules list"
@@ -103,6 +108,94 @@ on_host "printf 12 >$SRV/live"
 expect_output 2 sh -c "head -c 1 <&8"
 exec 8<&-
 
+begin "content: another text, for who may read the file"
+on_host "echo real >$SRV/public/text; chown 1000:1000 $SRV/public/text; chmod 640 $SRV/public/text"
+expect_output real cat "$DIR/public/text"
+add content --path "$SRV/public/text" --content "'line one'"
+expect_output "line one" cat "$DIR/public/text"
+expect_output "line one" as_user 1000 cat "$DIR/public/text"
+expect_fail EACCES as_user 1001 cat "$DIR/public/text"
+expect_output "line one" grep line "$DIR/public/text"
+expect_output one tail -c +6 "$DIR/public/text"
+expect_output "0 640 1000" stat -c "%s %a %u" "$DIR/public/text"
+expect_match "rw-r----- .* text" sh -c "cd $DIR/public && ls -l text"
+expect_ok cp "$DIR/public/text" "$TMP/copy"
+expect_output "line one" cat "$TMP/copy"
+expect_ok cp "$DIR/public/text" "$DIR/public/copy"
+expect_output "line one" on_host cat "$SRV/public/copy"
+
+begin "content: not written, changed, moved or locked"
+expect_fail EACCES sh -c "echo more >>$DIR/public/text"
+expect_fail EACCES as_user 1000 sh -c "echo more >>$DIR/public/text"
+expect_fail EACCES truncate -s 0 "$DIR/public/text"
+expect_fail EACCES chmod 666 "$DIR/public/text"
+expect_fail EACCES chown 0 "$DIR/public/text"
+expect_fail EACCES touch "$DIR/public/text"
+expect_fail EACCES setfattr -n user.x -v y "$DIR/public/text"
+expect_fail EACCES ln "$DIR/public/text" "$DIR/public/other"
+expect_fail EACCES mv "$DIR/public/text" "$DIR/public/other"
+expect_fail EACCES mv "$DIR/public/copy" "$DIR/public/text"
+expect_fail EACCES rm -f "$DIR/public/text"
+expect_fail EBUSY mv "$DIR/public" "$DIR/elsewhere"
+expect_says "No locks available" flock -n "$DIR/public/text" true
+expect_output real on_host cat "$SRV/public/text"
+
+begin "content: a rule that goes, and comes again"
+exec 9<"$DIR/public/text"
+rules del "$number" >/dev/null
+expect_output real cat "$DIR/public/text"
+expect_output "line one" sh -c "cat <&9"
+exec 9<&-
+add content --path "'$SRV/public/t*'" --content "'#!/bin/sh
+echo run'"
+expect_match "echo run" cat "$DIR/public/text"
+on_host "chmod 755 $SRV/public/text"
+expect_output run "$DIR/public/text"
+rules del "$number" >/dev/null
+
+begin "redirect: a link that nobody follows unless the mount says so"
+on_host "echo the server >$SRV/public/here; mkdir $SRV/public/d; echo below >$SRV/public/d/f"
+put "$TMP/here" "the client"
+mkdir "$TMP/d"
+put "$TMP/d/f" "of the client"
+expect_output "the server" cat "$DIR/public/here"
+add redirect --path "$SRV/public/here" --target "$TMP/here"
+expect_fail EACCES cat "$DIR/public/here"
+add redirect --path "$SRV/public/d" --target "$TMP/d"
+echo 2 >/proc/sys/vm/drop_caches
+expect_output "symbolic link 777" stat -c "%F %a" "$DIR/public/here"
+expect_output "d here link" sh -c "find $DIR/public -type l -printf '%f\n' | sort | xargs"
+expect_fail EACCES readlink -v "$DIR/public/here"
+expect_fail EACCES cat "$DIR/public/d/f"
+expect_fail EACCES sh -c "echo more >>$DIR/public/here"
+expect_output "the client" cat "$TMP/here"
+
+begin "redirect: followed with the option"
+expect_ok mount -t qtfs -o redirects "$SRV" "$OTHER"
+at_end umount -f "$OTHER"
+expect_match ",redirects," grep " $OTHER " /proc/mounts
+expect_output "the client" cat "$OTHER/public/here"
+expect_output "of the client" cat "$OTHER/public/d/f"
+expect_output "$TMP/here" readlink "$OTHER/public/here"
+echo 2 >/proc/sys/vm/drop_caches
+expect_ok sh -c "echo more >>$OTHER/public/here"
+expect_output "the client
+more" cat "$TMP/here"
+expect_fail EACCES rm "$OTHER/public/here"
+expect_fail EACCES mv "$OTHER/public/here" "$OTHER/public/there"
+expect_fail EACCES rm -r "$OTHER/public/d"
+expect_fail EACCES chown -h 1000 "$OTHER/public/here"
+expect_fail EBUSY mv "$OTHER/public" "$OTHER/elsewhere"
+expect_output "the server" on_host cat "$SRV/public/here"
+
+begin "redirect: elsewhere from now on"
+rules del "$number" >/dev/null
+add redirect --path "$SRV/public/d" --target "$TMP"
+expect_output "$TMP" readlink "$OTHER/public/d"
+expect_output "$(cat "$TMP/here")" cat "$OTHER/public/d/here"
+expect_says "does not export" mount -t qtfs "$SRV/public/d" "$TMP/d"
+expect_ok umount "$OTHER"
+
 begin "configured"
 on_host "cat >/run/rules.toml" <<-END
 	control = "/run/rules.sock"
@@ -110,11 +203,16 @@ on_host "cat >/run/rules.toml" <<-END
 	path = "$SRV/public/*"
 	type = "file"
 	action = "deny"
+	[[special]]
+	path = "$SRV/private/sub/f"
+	action = "content"
+	content = "configured\n"
 END
 engine_at $PORT -c /run/rules.toml
 expect_ok mount -t qtfs -o port=$PORT "$QTFS_HOST_IP:$SRV" "$OTHER"
 at_end umount -f "$OTHER"
 expect_fail EACCES cat "$OTHER/public/f"
 expect_output secret cat "$OTHER/private/key"
+expect_output configured cat "$OTHER/private/sub/f"
 expect_match "deny +$SRV/public/\\* +- +file" rules list --control /run/rules.sock
 expect_ok umount "$OTHER"
