@@ -153,6 +153,10 @@ expect_exit 0 wait $sender
 wait_until 30 all "$DIR/slow-here" || fail "$(wc -l <"$DIR/slow-here.got")"
 end_here
 
+# What arrived is kept for a while, should there be more.
+agent_stop TERM
+agent_start --log-level debug
+
 # Who may
 
 begin "permission bits: the owner's, the groups', those of the folders above"
