@@ -39,7 +39,7 @@ help:
 	@echo 'check-old       all of them on Linux 6.1, which takes long'
 	@echo 'check-apps      PostgreSQL, D-Bus, podman across two machines, which takes long'
 	@echo 'check-large     a million names, thousands of sockets, which takes long'
-	@echo 'check-external  public suites: PJDFSTEST=<dir> XFSTESTS=<dir> LTP=<dir> FSX=<dir>'
+	@echo 'check-external  public suites: PJDFSTEST=<dir> XFSTESTS=<dir> LTP=<dir> CTHON04=<dir> FSX=<dir>'
 	@echo 'bench       measurements against local files, NFS and a bare server'
 	@echo 'lint        what can be found without running anything'
 	@echo 'install     DKMS source, programs, manual pages (DESTDIR, PREFIX)'
@@ -97,10 +97,11 @@ check-large: packages
 
 # Public suites, from where they were built or, LTP, installed.
 check-external: packages
-	@$(if $(PJDFSTEST)$(XFSTESTS)$(LTP)$(FSX),true,echo 'which suite? see make help'; false)
+	@$(if $(PJDFSTEST)$(XFSTESTS)$(LTP)$(CTHON04)$(FSX),true,echo 'which suite? see make help'; false)
 	@$(if $(PJDFSTEST),selftests/external/check pjdfstest=$(PJDFSTEST) ext4$(comma)tmpfs$(comma)xfs,true)
 	@$(if $(XFSTESTS),selftests/external/check xfstests=$(XFSTESTS) -g quick,true)
 	@$(if $(LTP),selftests/external/check ltp=$(LTP),true)
+	@$(if $(CTHON04),selftests/external/check cthon04=$(CTHON04),true)
 	@$(if $(FSX),selftests/external/check fsx=$(FSX),true)
 
 lint: packages
