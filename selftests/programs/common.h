@@ -93,6 +93,29 @@ static inline int on_host(char *out, size_t size, const char *fmt, ...)
 	return run_argv(argv, out, size);
 }
 
+/* The same in the background. */
+static inline void host_runs(const char *fmt, ...)
+{
+	char command[1024];
+	va_list args;
+
+	va_start(args, fmt);
+	vsnprintf(command, sizeof(command), fmt, args);
+	va_end(args);
+	on_host(NULL, 0, "(%s) </dev/null >/dev/null 2>&1 &", command);
+}
+
+/* What the engine has used, in hundredths of a second. */
+static inline long engine_ticks(void)
+{
+	long user = 0, system = 0;
+	char out[64];
+
+	on_host(out, sizeof(out), "cut -d' ' -f14,15 /proc/$(cat /run/qtfs-engine.pid)/stat");
+	sscanf(out, "%ld %ld", &user, &system);
+	return user + system;
+}
+
 /* How much of something: kernels that look for faults are some five times as slow. */
 static inline int on_debug(int there, int elsewhere)
 {

@@ -151,6 +151,16 @@ static int answer_read(unsigned long long offset)
 	return 0;
 }
 
+static int answer_write(const struct qtfs_wire_write *req)
+{
+	struct qtfs_wire_write_rep *rep = add(sizeof(*rep));
+
+	rep->count = req->count;
+	rep->offset = htole64(le64toh(req->offset) + le32toh(req->count));
+	rep->size = rep->offset;
+	return 0;
+}
+
 static int answer_readdir(const struct qtfs_wire_readdir *req)
 {
 	struct qtfs_wire_dirs *rep = add(sizeof(*rep));
@@ -285,15 +295,8 @@ static int answer(unsigned int op, const void *body)
 		return 0;
 	case QTFS_OP_READ:
 		return answer_read(le64toh(((struct qtfs_wire_read *)body)->offset));
-	case QTFS_OP_WRITE: {
-		const struct qtfs_wire_write *w = body;
-		struct qtfs_wire_write_rep *rep = add(sizeof(*rep));
-
-		rep->count = w->count;
-		rep->offset = rep->size =
-			htole64(le64toh(w->offset) + le32toh(w->count));
-		return 0;
-	}
+	case QTFS_OP_WRITE:
+		return answer_write(body);
 	case QTFS_OP_READDIR:
 		return answer_readdir(body);
 	case QTFS_OP_READLINK:

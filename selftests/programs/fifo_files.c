@@ -30,18 +30,6 @@ static void handle(int number, int flags)
 	sigaction(number, &sa, NULL);
 }
 
-/* In the background, on the server. */
-static void host_runs(const char *fmt, ...)
-{
-	char command[1024];
-	va_list args;
-
-	va_start(args, fmt);
-	vsnprintf(command, sizeof(command), fmt, args);
-	va_end(args);
-	on_host(NULL, 0, "(%s) </dev/null >/dev/null 2>&1 &", command);
-}
-
 /* Reads until the end; bytes or -errno. */
 static ssize_t read_all(int fd, char *buf, size_t size)
 {

@@ -18,18 +18,6 @@
 
 #include <linux/io_uring.h>
 
-/* In the background, on the server. */
-static void host_runs(const char *fmt, ...)
-{
-	char command[1024];
-	va_list args;
-
-	va_start(args, fmt);
-	vsnprintf(command, sizeof(command), fmt, args);
-	va_end(args);
-	on_host(NULL, 0, "(%s) </dev/null >/dev/null 2>&1 &", command);
-}
-
 /* One line for each step. */
 static char story[2][4096];
 static int at;
@@ -705,17 +693,6 @@ static double seconds_of(const struct rusage *usage)
 {
 	return usage->ru_utime.tv_sec + usage->ru_stime.tv_sec +
 	       (usage->ru_utime.tv_usec + usage->ru_stime.tv_usec) / 1e6;
-}
-
-/* What the engine has used, in hundredths of a second. */
-static long engine_ticks(void)
-{
-	long user = 0, system = 0;
-	char out[64];
-
-	on_host(out, sizeof(out), "cut -d' ' -f14,15 /proc/$(cat /run/qtfs-engine.pid)/stat");
-	sscanf(out, "%ld %ld", &user, &system);
-	return user + system;
 }
 
 /* Many that nothing happens to: not a frame, and nobody wakes who waits. */
