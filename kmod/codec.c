@@ -161,6 +161,12 @@ void qtfs_setattr_encode(const struct iattr *iattr,
 		wire->mtime = cpu_to_le64(iattr->ia_mtime.tv_sec);
 		wire->mtime_ns = cpu_to_le32(iattr->ia_mtime.tv_nsec);
 	}
+	/* chown(2) that names nobody clears set-id bits all the same, and moves ctime. */
+	if ((iattr->ia_valid & (ATTR_KILL_SUID | ATTR_KILL_SGID)) &&
+	    !(ia & (ATTR_UID | ATTR_GID | ATTR_SIZE))) {
+		valid |= QTFS_SET_UID;
+		wire->uid = cpu_to_le32(U32_MAX);
+	}
 	wire->valid = cpu_to_le32(valid);
 }
 

@@ -145,10 +145,20 @@ static ssize_t write_settle(struct kiocb *iocb, ssize_t n)
 	return err ?: generic_write_sync(iocb, n);
 }
 
+/* As file_remove_privs() has it: the server does it, for the open of who writes. */
+static bool clears_set_id(const struct inode *inode)
+{
+	umode_t mode = READ_ONCE(inode->i_mode);
+
+	return ((mode & S_ISUID) ||
+		(mode & (S_ISGID | S_IXGRP)) == (S_ISGID | S_IXGRP)) &&
+	       !capable(CAP_FSETID);
+}
+
 static ssize_t qtfs_write_iter(struct kiocb *iocb, struct iov_iter *from)
 {
 	struct inode *inode = file_inode(iocb->ki_filp);
-	bool through;
+	bool through, set_id;
 	ssize_t n;
 	int err;
 
@@ -158,7 +168,8 @@ static ssize_t qtfs_write_iter(struct kiocb *iocb, struct iov_iter *from)
 	if (err)
 		return err;
 	/* Notes of locks shrink before who unlocks passes i_rwsem. */
-	through = (iocb->ki_flags & (IOCB_APPEND | IOCB_DIRECT)) ||
+	set_id = clears_set_id(inode);
+	through = (iocb->ki_flags & (IOCB_APPEND | IOCB_DIRECT)) || set_id ||
 		  goes_past_cache(inode) || qtfs_partly_locked(inode);
 	n = generic_write_checks(iocb, from);
 	err = n > 0 ? qtfs_may_modify(inode) : 0;
@@ -172,6 +183,8 @@ static ssize_t qtfs_write_iter(struct kiocb *iocb, struct iov_iter *from)
 		n = through ? qtfs_write_through(iocb, from) :
 			      qtfs_buffered_write(iocb, from);
 	inode_unlock(inode);
+	if (n > 0 && set_id)
+		qtfs_inode_revalidate(inode, true);
 	if (n > 0 && !through)
 		n = qtfs_is_uncached(inode) ? write_settle(iocb, n) :
 					      generic_write_sync(iocb, n);

@@ -68,22 +68,29 @@ bool qtfs_open_takes_pages(const struct qtfs_open *open)
 	       !(open->flags & QTFS_OPENED_APPEND);
 }
 
+bool qtfs_open_is_privileged(const struct qtfs_open *open)
+{
+	return cap_raised(open->cred->cap_effective, CAP_SYS_RESOURCE);
+}
+
 struct qtfs_open *qtfs_open_any(struct inode *inode, fmode_t mode)
 {
 	struct qtfs_inode *qi = qtfs_i(inode);
-	struct qtfs_open *open;
+	struct qtfs_open *open, *found = NULL;
 
 	spin_lock(&qi->lock);
 	list_for_each_entry(open, &qi->opens, inode_link) {
-		if ((open->mode & mode) == mode &&
-		    (!(mode & FMODE_WRITE) || qtfs_open_takes_pages(open))) {
-			qtfs_open_get(open);
-			spin_unlock(&qi->lock);
-			return open;
-		}
+		if ((open->mode & mode) != mode ||
+		    ((mode & FMODE_WRITE) && !qtfs_open_takes_pages(open)))
+			continue;
+		found = open;
+		if (!(mode & FMODE_WRITE) || !qtfs_open_is_privileged(open))
+			break;
 	}
+	if (found)
+		qtfs_open_get(found);
 	spin_unlock(&qi->lock);
-	return NULL;
+	return found;
 }
 
 /* Whether pages have no other way to the engine than @open. */

@@ -83,9 +83,13 @@ static inline void qtfs_open_act_as(struct qtfs_open *open,
 
 /*
  * An open of @inode for what @mode says (0: whatever), referenced; NULL if
- * there is none. Any context.
+ * there is none. To write, one that quotas hold for, if there is one: pages do
+ * not tell whose they are. Any context.
  */
 struct qtfs_open *qtfs_open_any(struct inode *inode, fmode_t mode);
+
+/* Whether no quota holds for what is written by it. */
+bool qtfs_open_is_privileged(const struct qtfs_open *open);
 
 /* Whether pages can be written by it: what only appends puts them elsewhere. */
 bool qtfs_open_takes_pages(const struct qtfs_open *open);

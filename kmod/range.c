@@ -265,7 +265,11 @@ loff_t qtfs_remap_file_range(struct file *in, loff_t in_pos, struct file *out,
 	err = down_write_killable(&inode->i_rwsem);
 	if (err)
 		return err;
-	err = copy_call(in, in_pos, out, out_pos, len, QTFS_COPY_CLONE, &rep);
+	err = inode_newsize_ok(inode, out_pos +
+			       (len ?: max_t(loff_t, i_size_read(file_inode(in)) - in_pos, 0)));
+	if (!err)
+		err = copy_call(in, in_pos, out, out_pos, len, QTFS_COPY_CLONE,
+				&rep);
 	if (!err)
 		err = range_changed(inode, le64_to_cpu(rep.size),
 				    le64_to_cpu(rep.change));

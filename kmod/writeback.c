@@ -313,6 +313,22 @@ static int wb_folio(struct folio *folio, struct writeback_control *wbc,
 }
 
 /* @latest: where to leave the last request, for its caller to put; or NULL */
+/* By which open pages go: not by one that may more than others who wrote. */
+static struct qtfs_open *wb_open(struct inode *inode, struct qtfs_open *closing)
+{
+	struct qtfs_open *open = NULL;
+
+	if (!closing || qtfs_open_is_privileged(closing))
+		open = qtfs_open_any(inode, FMODE_WRITE);
+	if (closing && (!open || qtfs_open_is_privileged(open))) {
+		if (open)
+			qtfs_open_put(open);
+		qtfs_open_get(closing);
+		return closing;
+	}
+	return open;
+}
+
 static int wb_run(struct address_space *mapping, struct writeback_control *wbc,
 		  struct qtfs_open *closing, struct qtfs_req **latest)
 {
@@ -320,7 +336,6 @@ static int wb_run(struct address_space *mapping, struct writeback_control *wbc,
 	struct wb_batch b = {
 		.inode	 = mapping->host,
 		.wbc	 = wbc,
-		.closing = closing,
 	};
 	int err, last;
 
@@ -330,11 +345,9 @@ static int wb_run(struct address_space *mapping, struct writeback_control *wbc,
 	if (!qtfs_session_alive(session) &&
 	    (!session->patience || qtfs_session_wait_up(session)))
 		return -EIO;
-	b.open = closing;
-	if (closing)
-		qtfs_open_get(closing);
-	else
-		b.open = qtfs_open_any(b.inode, FMODE_WRITE);
+	b.open = wb_open(b.inode, closing);
+	if (b.open == closing)
+		b.closing = closing;
 	if (!b.open) {
 		/* Somebody who is just closing may have taken the last page. */
 		return WARN_ON_ONCE(mapping_tagged(mapping,

@@ -117,3 +117,47 @@ at_end on_host "umount -l $SRV/small"
 expect_output "$(on_host "stat -f -c '%b %f %S %l %c %d' $SRV/small")" \
 	stat -f -c '%b %f %S %l %c %d' "$DIR/small"
 expect_match '^1048576$' sh -c "df --output=size -B1 $DIR/small | tail -n 1 | tr -d ' '"
+
+cat >"$DIR/writer.py" <<-'END'
+	import os, sys
+	fd = os.open(sys.argv[1], os.O_WRONLY)
+	print("open", flush=True)
+	sys.stdin.readline()
+	os.pwrite(fd, b"y", 0)
+	os.fsync(fd)
+	print("written", flush=True)
+	sys.stdin.readline()
+END
+
+begin "writing takes set-id bits away, whoever else has the file open"
+for mode in 4777 6777 2777; do
+	put "$DIR/s" x
+	chown 0:0 "$DIR/s"
+	chmod $mode "$DIR/s"
+	exec 7<>"$DIR/s" # root, who might keep them
+	coproc as_user 1000 python3 -IS "$DIR/writer.py" "$DIR/s"
+	read -r said <&"${COPROC[0]}"
+	exec 8<>"$DIR/s"
+	echo >&"${COPROC[1]}"
+	read -r said <&"${COPROC[0]}"
+	expect_eq written "$said" "mode $mode"
+	expect_output 777 stat -c %a "$DIR/s"
+	expect_output 777 on_host "stat -c %a $SRV/s"
+	exec 7>&- 8>&-
+	eval "exec ${COPROC[1]}>&-"
+	wait
+done
+
+begin "chown(2) that names no owner takes them away, too, and moves ctime"
+put "$DIR/none.py" 'import os, sys; os.chown(sys.argv[1], -1, -1)'
+for mode in 6777 2767 4711; do
+	put "$DIR/s" x
+	chmod $mode "$DIR/s"
+	before=$(stat -c %.9Z "$DIR/s")
+	expect_ok python3 -IS "$DIR/none.py" "$DIR/s"
+	mine=$(on_host "stat -c %a $SRV/s")
+	[ "$before" != "$(stat -c %.9Z "$DIR/s")" ] || fail "ctime stays"
+	chmod $mode "$DIR/s"
+	on_host "python3 -IS $SRV/none.py $SRV/s"
+	expect_eq "$(on_host "stat -c %a $SRV/s")" "$mine" "mode $mode"
+done

@@ -58,7 +58,7 @@ Status set_owner(const qtfs_wire_setattr& body, const Node& node, int fd) {
   const uint32_t valid = le32toh(body.valid);
   std::optional<uint32_t> uid = ~0u;  // stays what it is
   std::optional<uint32_t> gid = ~0u;
-  if (valid & QTFS_SET_UID)
+  if ((valid & QTFS_SET_UID) && le32toh(body.uid) != ~0u)
     uid = ids ? ids->uids().to_server(le32toh(body.uid)) : le32toh(body.uid);
   if (valid & QTFS_SET_GID)
     gid = ids ? ids->gids().to_server(le32toh(body.gid)) : le32toh(body.gid);
