@@ -34,12 +34,8 @@ Json failure(const std::string& why) {
 }
 
 Json rule_json(uint64_t number, const RuleWords& words) {
-  return {{"number", number},
-          {"action", words.action},
-          {"path", words.path},
-          {"fstype", words.fstype},
-          {"type", words.type},
-          {"target", words.target},
+  return {{"number", number},        {"action", words.action}, {"path", words.path},
+          {"fstype", words.fstype},  {"type", words.type},     {"target", words.target},
           {"content", words.content}};
 }
 

@@ -186,9 +186,8 @@ bool Rules::may_move(int dir, const std::string& name, int new_dir, const std::s
                                  [](const NumberedRule& one) { return forbids(one.rule.action); });
   // An exception that it got there would be one from those that follow.
   return std::all_of(last, rules->rend(), [&](const NumberedRule& candidate) {
-    return forbids(candidate.rule.action)
-               ? means_as_much(candidate.rule, *old_sight, *new_sight)
-               : means_as_much(candidate.rule, *new_sight, *old_sight);
+    return forbids(candidate.rule.action) ? means_as_much(candidate.rule, *old_sight, *new_sight)
+                                          : means_as_much(candidate.rule, *new_sight, *old_sight);
   });
 }
 

@@ -150,8 +150,7 @@ void read_special(const toml::table& table, Rule& out, Problem& problem) {
   RuleWords words;
   read_table(table, problem, Key<std::string>{"path", &words.path},
              Key<std::string>{"fstype", &words.fstype}, Key<std::string>{"type", &words.type},
-             Key<std::string>{"action", &words.action},
-             Key<std::string>{"content", &words.content},
+             Key<std::string>{"action", &words.action}, Key<std::string>{"content", &words.content},
              Key<std::string>{"target", &words.target});
   if (const std::string wrong = read_rule(words, out); !wrong.empty())
     problem.at(table.source(), "{}", wrong);

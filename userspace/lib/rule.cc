@@ -17,12 +17,9 @@ constexpr struct {
   std::string_view word;
   RuleAction action;
 } actions[] = {
-    {"serve", RuleAction::serve},
-    {"uncached", RuleAction::uncached},
-    {"deny", RuleAction::deny},
-    {"hide", RuleAction::hide},
-    {"content", RuleAction::content},
-    {"redirect", RuleAction::redirect},
+    {"serve", RuleAction::serve},     {"uncached", RuleAction::uncached},
+    {"deny", RuleAction::deny},       {"hide", RuleAction::hide},
+    {"content", RuleAction::content}, {"redirect", RuleAction::redirect},
 };
 
 constexpr struct {

@@ -180,9 +180,9 @@ Status op_access(Call& call) {
   qtfs_wire_access_rep rep{};
   constexpr uint32_t all = QTFS_MAY_EXEC | QTFS_MAY_WRITE | QTFS_MAY_READ;
   const uint32_t mask = left_by_rules(call, **node, (*fd)->get(), all) & le32toh(body->mask);
-  rep.allowed = htole32(mask ? allowed((*fd)->get(), "", mask,
-                                       write_protected((*node)->domain, (*node)->key.type))
-                             : uint32_t{QTFS_MAY_KNOWN});
+  rep.allowed = htole32(
+      mask ? allowed((*fd)->get(), "", mask, write_protected((*node)->domain, (*node)->key.type))
+           : uint32_t{QTFS_MAY_KNOWN});
   rep.attr = *attr;
   call.reply.put(rep);
   return {};

@@ -203,8 +203,7 @@ Result<Child> grant_entry(Call& call, const Domain& domain, UniqueFd fd,
   traits.uncached = rule == RuleAction::uncached;
   Child child;
   const bool denied = rule == RuleAction::deny;
-  child.entry.access =
-      htole32(denied ? QTFS_MAY_KNOWN : entry_access(fd.get(), *stx, key, domain));
+  child.entry.access = htole32(denied ? QTFS_MAY_KNOWN : entry_access(fd.get(), *stx, key, domain));
   auto granted =
       call.session->nodes.grant(key, domain, traits, std::move(fd), origin, *call.context);
   if (!granted)

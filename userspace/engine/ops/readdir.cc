@@ -127,9 +127,8 @@ class Lister {
     dirent.ino = htole64(record.ino);
     dirent.cookie = htole64(record.cookie);
     dirent.name_len = htole16(static_cast<uint16_t>(name_len));
-    dirent.type = static_cast<uint8_t>(rule_ == RuleAction::redirect
-                                           ? uint32_t{QTFS_TYPE_LNK}
-                                           : type_from_dirent(record.type));
+    dirent.type = static_cast<uint8_t>(
+        rule_ == RuleAction::redirect ? uint32_t{QTFS_TYPE_LNK} : type_from_dirent(record.type));
     std::optional<qtfs_wire_entry> entry;
     if (plus_) {
       if (out_.size() + need + sizeof(qtfs_wire_entry) > count_)
