@@ -49,6 +49,69 @@ python3 -IS - "$DIR/db" <<-'END' || fail "what was written"
 END
 expect_output ok on_host "python3 -IS -c 'import sqlite3; print(sqlite3.connect(\"$SRV/db\").execute(\"pragma integrity_check\").fetchone()[0])'"
 
+cat >"$DIR/wal.py" <<-'END'
+	import random, sqlite3, sys, time
+	def add(path, who):
+	    # Two that keep what they have and wait for each other are told nothing: both let go.
+	    db = sqlite3.connect(path, timeout=0, isolation_level=None)
+	    try:
+	        # No shared memory: two machines have none.
+	        db.execute("pragma locking_mode=exclusive")
+	        db.execute("pragma journal_mode=wal").fetchone()
+	        db.execute("begin immediate")
+	        n, = db.execute("select n from t").fetchone()
+	        db.execute("update t set n = ?", (n + 1,))
+	        db.execute("insert into log values (?, ?)", (who, n))
+	        db.execute("commit")
+	        return True
+	    except sqlite3.OperationalError as e:
+	        if "locked" not in str(e):
+	            raise
+	        return False
+	    finally:
+	        db.close()
+	for i in range(int(sys.argv[2])):
+	    while not add(sys.argv[1], sys.argv[3]):
+	        time.sleep(random.random() / 10)
+END
+
+begin "SQLite with a write-ahead log: from both machines, each has it for itself"
+python3 -IS -c 'import sqlite3, sys
+db = sqlite3.connect(sys.argv[1])
+db.executescript("create table t (n integer); create table log (who text, n integer); insert into t values (0)")' "$DIR/wal"
+on_host "python3 -IS $SRV/wal.py $SRV/wal 8 server" </dev/null >"$TMP/server" 2>&1 &
+there=$!
+python3 -IS "$DIR/wal.py" "$DIR/wal" 8 one >"$TMP/one" 2>&1 &
+one=$!
+python3 -IS "$DIR/wal.py" "$DIR/wal" 8 two >"$TMP/two" 2>&1 &
+two=$!
+for pid in $there $one $two; do
+	expect_status 0 wait "$pid"
+done
+cat "$TMP"/{server,one,two} | while read -r line; do note "$line"; done
+python3 -IS - "$DIR/wal" <<-'END' || fail "what was written"
+	import sqlite3, sys
+	db = sqlite3.connect(sys.argv[1])
+	assert db.execute("pragma integrity_check").fetchone() == ("ok",)
+	assert db.execute("select n from t").fetchone() == (24,)
+	assert db.execute("select count(distinct n) from log").fetchone() == (24,)
+END
+
+begin "a log that one machine's program left behind is recovered by the other"
+python3 -IS - "$DIR/wal2" <<-'END'
+	import os, signal, sqlite3, sys
+	db = sqlite3.connect(sys.argv[1], isolation_level=None)
+	db.execute("pragma journal_mode=wal")
+	db.execute("create table t (n)")
+	for n in range(5):
+	    db.execute("insert into t values (?)", (n,))
+	os.kill(os.getpid(), signal.SIGKILL)
+END
+expect_ok test -s "$DIR/wal2-wal"
+expect_output "5 ok" on_host "python3 -IS -c 'import sqlite3
+db = sqlite3.connect(\"$SRV/wal2\")
+print(*db.execute(\"select count(*) from t\").fetchone(), *db.execute(\"pragma integrity_check\").fetchone())'"
+
 begin "git: commit, gc, clone and fsck on the mount"
 git_here() {
 	git -c user.name=n -c user.email=n@example.org "$@" 2>&1
