@@ -92,6 +92,15 @@ same 'cp -a full copy && diff -r full copy && rm -r full'
 same 'tar cf - copy | (mkdir out && tar xf - -C out)'
 same_tree
 
+begin "slashes at the end"
+same 'mkdir m/ && ln -s m lm && ln -s nowhere ln && touch x'
+for command in 'rmdir lm/' 'unlink lm/' 'stat -c %F lm lm/' 'stat x/' 'mkdir ln/' 'mkfifo q/' 'ln x y/' \
+	'ln -s t s/' 'mv x y/' 'mv m/ m2/ && mv m2/ m' 'mv -T x m/' ': >none/' ': >lm/' 'truncate -s 0 x/' 'rm -r lm/'; do
+	same "$command"
+done
+same 'rmdir m/; rm -f lm ln x; ls'
+same_tree
+
 begin "what the server does shows"
 on_host "mkdir $SRV/theirs && echo text >$SRV/theirs/f"
 expect_output text cat "$DIR/theirs/f"

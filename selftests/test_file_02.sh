@@ -65,6 +65,22 @@ python3 -IS - "$DIR/small/t" <<-'END' || fail "who was told what"
 END
 rm -f "$DIR/small/t"
 
+begin "and by close, who has not asked"
+python3 -IS - "$DIR/small/t" <<-'END' || fail "who was told what"
+	import errno, os, sys
+	one, two = (os.open(sys.argv[1], os.O_RDWR | os.O_CREAT) for _ in range(2))
+	def error(call, *args):
+	    try:
+	        call(*args)
+	    except OSError as e:
+	        return errno.errorcode[e.errno]
+	first = error(os.pwrite, one, bytes(2 << 20), 0) or error(os.fsync, one)
+	assert first == "ENOSPC", first
+	assert error(os.close, two) == "ENOSPC", "close says that all is well"
+	assert error(os.close, one) is None, "told twice"
+END
+rm -f "$DIR/small/t"
+
 begin "what could not be written is not copied on the server"
 python3 -IS - "$DIR/small/t" <<-'END' || fail "it was"
 	import os, sys

@@ -7,7 +7,7 @@
 MANY=1000
 [[ ${QTFS_KERNEL-} != @(debug|um) ]] || MANY=300
 
-begin "a path of 4095 bytes, and deeper ones step by step"
+begin "deep folders, step by step"
 name=$(printf 'd%.0s' {1..200})
 expect_ok bash -c "cd $DIR && for i in {1..30}; do mkdir $name && cd $name || exit; done; echo bottom >f"
 expect_output bottom on_host "cd $SRV; for i in {1..30}; do cd $name; done; cat f"
@@ -18,6 +18,32 @@ expect_ok ls "$path"
 expect_fail ENAMETOOLONG ls "$path/$name/$name"
 expect_ok rm -r "$DIR/$name"
 expect_output "" on_host ls -A "$SRV"
+
+begin "a path of 4095 bytes, not of 4096; the same of a link's target"
+python3 -IS - "$DIR" <<-'END' || fail "paths"
+	import errno, os, sys
+	os.chdir(sys.argv[1])
+	part = ("p" * 99 + "/") * 40
+	os.makedirs(part)
+	longest = part + "x" * 95
+	assert len(longest) == 4095
+	os.close(os.open(longest, os.O_CREAT | os.O_WRONLY))
+	os.rename(longest, part + "y" * 95)
+	assert os.stat(part + "y" * 95).st_size == 0
+	def too_long(call, *args):
+	    try:
+	        call(*args)
+	    except OSError as e:
+	        assert e.errno == errno.ENAMETOOLONG, e
+	    else:
+	        sys.exit(f"{call}: no error")
+	for call in os.stat, os.unlink, os.mkdir, os.readlink:
+	    too_long(call, part + "z" * 96)
+	os.symlink("t" * 4095, "longest")
+	assert os.readlink("longest") == "t" * 4095
+	too_long(os.symlink, "t" * 4096, "longer")
+END
+expect_ok rm -r "$DIR"/p* "$DIR/longest"
 
 begin "many names of one file"
 put "$DIR/f" x

@@ -195,4 +195,25 @@ TEST_F(tree, two_names_one_inode)
 	EXPECT_EQ(3, a.st_nlink);
 }
 
+TEST_F(tree, mount_id)
+{
+	int fd = open("f", O_CREAT | O_WRONLY, 0644);
+	unsigned long long id = 0;
+	char name[64], line[256];
+	struct statx st;
+	FILE *info;
+
+	ASSERT_LE(0, fd) TH_LOG("%m");
+	ASSERT_EQ(0, statx(fd, "", AT_EMPTY_PATH, STATX_MNT_ID, &st));
+	EXPECT_TRUE(st.stx_mask & STATX_MNT_ID);
+	snprintf(name, sizeof(name), "/proc/self/fdinfo/%d", fd);
+	info = fopen(name, "r");
+	ASSERT_NE(NULL, info);
+	while (fgets(line, sizeof(line), info) && sscanf(line, "mnt_id: %llu", &id) != 1)
+		;
+	fclose(info);
+	EXPECT_EQ(id, st.stx_mnt_id);
+	close(fd);
+}
+
 TEST_HARNESS_MAIN

@@ -12,7 +12,9 @@ static const struct {
 	{ "file", NULL },	{ "dir", NULL },	{ "none", NULL },
 	{ "to-file", "file" },	{ "to-dir", "dir" },	{ "to-none", "none" },
 	{ "loop", "loop" },	{ "file/x", NULL },	{ "none/x", NULL },
-	{ "dir/x", NULL },
+	{ "dir/x", NULL },	{ "file/", NULL },	{ "dir/", NULL },
+	{ "none/", NULL },	{ "to-file/", NULL },	{ "to-dir/", NULL },
+	{ "to-none/", NULL },
 };
 
 static const int bits[] = {

@@ -198,8 +198,19 @@ TEST_F(tree, holes_are_found)
 	close(fd);
 }
 
+/* How often the server was asked for that. */
+static long asked(const char *what)
+{
+	char n[32];
+
+	return shell(n, sizeof(n),
+		     "qtinfo stats %s | awk '$1 == \"%s\" { n = $2 } END { print n + 0 }'",
+		     mount_point(), what) ? -1 : atol(n);
+}
+
 TEST_F(tree, copied_by_the_server)
 {
+	long copies, reads;
 	int from = open("f", O_RDWR | O_CREAT, 0644);
 	int to = open("g", O_RDWR | O_CREAT, 0644), local;
 	loff_t in = 100, out = 5000;
@@ -209,7 +220,11 @@ TEST_F(tree, copied_by_the_server)
 	ASSERT_EQ(MAX, pwrite(from, buf, MAX, 0));
 	ASSERT_EQ(10000, pwrite(to, buf, 10000, 0));
 	ASSERT_EQ(10000, pread(to, buf, 10000, 0));	/* cached */
+	copies = asked("copy");
+	reads = asked("read");
 	ASSERT_EQ(100000, copy_file_range(from, &in, to, &out, 100000, 0));
+	EXPECT_EQ(copies + 1, asked("copy"));
+	EXPECT_EQ(reads, asked("read"));
 	EXPECT_EQ(100100, in);
 	EXPECT_EQ(105000, out);
 	ASSERT_EQ(105000, pread(to, buf, MAX, 0));
