@@ -325,6 +325,15 @@ static bool inode_ahead(struct inode *inode, u64 clock)
 		mapping_tagged(inode->i_mapping, PAGECACHE_TAG_WRITEBACK));
 }
 
+/* What was allowed may not be any more. */
+static void access_forget(struct qtfs_inode *qi)
+{
+	lockdep_assert_held(&qi->lock);
+
+	memset(qi->access, 0, sizeof(qi->access));
+	qi->no_acl = 0;
+}
+
 void qtfs_inode_update(struct inode *inode, const struct qtfs_attr *attr,
 		       u64 clock, bool own)
 {
@@ -347,6 +356,10 @@ void qtfs_inode_update(struct inode *inode, const struct qtfs_attr *attr,
 		return;
 	}
 	qi->asked = clock;
+	/* Within one tick of the server's clock no time tells of it. */
+	if (inode->i_mode != attr->mode || !uid_eq(inode->i_uid, attr->uid) ||
+	    !gid_eq(inode->i_gid, attr->gid))
+		access_forget(qi);
 	inode->i_mode = attr->mode;
 	inode->i_uid = attr->uid;
 	inode->i_gid = attr->gid;
@@ -376,8 +389,7 @@ void qtfs_inode_update(struct inode *inode, const struct qtfs_attr *attr,
 		set_bit(QTFS_INODE_STALE_DATA, &qi->state);
 	i_size_write(inode, attr->size);
 	if (changed) {
-		memset(qi->access, 0, sizeof(qi->access));
-		qi->no_acl = 0;
+		access_forget(qi);
 		qi->racy = false;
 	}
 	qi->change = attr->change;
@@ -429,6 +441,7 @@ u64 qtfs_inode_expire(struct inode *inode)
 	spin_lock(&qi->lock);
 	now = qi->attr_clock = inode_tick(inode);
 	qi->attr_span = 0;
+	access_forget(qi);
 	spin_unlock(&qi->lock);
 	return now;
 }

@@ -161,3 +161,16 @@ for mode in 6777 2767 4711; do
 	on_host "python3 -IS $SRV/none.py $SRV/s"
 	expect_eq "$(on_host "stat -c %a $SRV/s")" "$mine" "mode $mode"
 done
+
+begin "what may be done follows at once, within one tick of the clock, too"
+expect_output "" python3 -IS - "$DIR" <<-'END'
+	import os, sys
+	os.chdir(sys.argv[1])
+	for i in range(100):
+	    name = f"x{i}"
+	    os.close(os.open(name, os.O_CREAT | os.O_WRONLY, 0o644))
+	    for mode in (0o111, 0o644, 0o500, 0o600):
+	        os.chmod(name, mode)
+	        if os.access(name, os.X_OK) != bool(mode & 0o111):
+	            print(f"{name}: mode {mode:o}, X_OK: {os.access(name, os.X_OK)}")
+END
