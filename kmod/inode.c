@@ -329,7 +329,6 @@ static bool inode_ahead(struct inode *inode, u64 clock)
 static void access_forget(struct qtfs_inode *qi)
 {
 	lockdep_assert_held(&qi->lock);
-
 	memset(qi->access, 0, sizeof(qi->access));
 	qi->no_acl = 0;
 }
@@ -416,7 +415,6 @@ static u64 inode_tick(struct inode *inode)
 	struct qtfs_inode *qi = qtfs_i(inode);
 
 	lockdep_assert_held(&qi->lock);
-
 	qi->attr_until = jiffies;
 	return atomic64_inc_return(&qtfs_fs(inode->i_sb)->clock);
 }
