@@ -32,7 +32,9 @@ static ssize_t xattr_fetch(struct inode *inode, u16 op, const char *name,
 	int err;
 
 	err = qtfs_call(qtfs_session(inode->i_sb), &args);
-	n = err ?: le32_to_cpu(rep.size);
+	n = err;
+	if (!err)
+		n = le32_to_cpu(rep.size);
 	if (!err && max) {
 		if (args.data_len != n)
 			n = -EPROTO;

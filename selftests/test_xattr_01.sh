@@ -28,6 +28,25 @@ begin "lists are the same"
 expect_output "$(on_host "getfattr -m - --absolute-names $S | grep -v '^#' | sort")" \
 	sh -c "getfattr -m - --absolute-names $F | grep -v '^#' | sort"
 
+begin "with too little room, and with just enough"
+cat >"$DIR/room.py" <<-'END'
+	import ctypes, errno, os, sys
+	libc = ctypes.CDLL(None, use_errno=True)
+	os.chdir(sys.argv[1])
+	fd = os.open("room", os.O_CREAT | os.O_RDWR)
+	os.setxattr(fd, "user.room", b"value")
+	buf = ctypes.create_string_buffer(100)
+	def said(n):
+	    return errno.errorcode[ctypes.get_errno()] if n < 0 else n
+	for size in (0, 1, 4, 5, 9, 10, 100):
+	    room = ctypes.c_size_t(size)
+	    print(size, said(libc.flistxattr(fd, buf, room)),
+	          said(libc.fgetxattr(fd, b"user.room", buf, room)))
+	print(said(libc.listxattr(b"none", buf, 100)), said(libc.fgetxattr(fd, b"user.no", buf, 100)))
+END
+expect_eq "$(on_host "python3 -IS $SRV/room.py $SRV; rm $SRV/room")" \
+	"$(python3 -IS "$DIR/room.py" "$DIR")" "what is said"
+
 begin "removing"
 expect_ok setfattr -x user.one "$F"
 expect_status 1 on_host "getfattr -n user.one $S"
