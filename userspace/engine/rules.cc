@@ -163,7 +163,7 @@ Verdict Rules::of(int dir, const std::string& name, uint32_t type) {
   const auto path = path_of(dir);
   if (!path)
     return {.action = RuleAction::deny};
-  const Verdict now = at(mounts_.sight_of_name(path_below(*path, name), dir), type);
+  Verdict now = at(mounts_.sight_of_name(path_below(*path, name), dir), type);
   const auto before = path_before(*path);
   if (!before)
     return now;
