@@ -60,7 +60,7 @@ Status set_owner(const qtfs_wire_setattr& body, const Node& node, int fd) {
   std::optional<uint32_t> gid = ~0u;
   if ((valid & QTFS_SET_UID) && le32toh(body.uid) != ~0u)
     uid = ids ? ids->uids().to_server(le32toh(body.uid)) : le32toh(body.uid);
-  if (valid & QTFS_SET_GID)
+  if ((valid & QTFS_SET_GID) && le32toh(body.gid) != ~0u)
     gid = ids ? ids->gids().to_server(le32toh(body.gid)) : le32toh(body.gid);
   if (!uid || !gid)
     return Status::error(EINVAL);
