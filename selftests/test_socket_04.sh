@@ -9,7 +9,7 @@ US=$PROGRAMS/unix-socket
 FD=$LIB_DIR/fd-passing
 PORT=12454
 OTHER=$TMP/other
-ROUNDS=6
+ROUNDS=3
 [[ ${QTFS_KERNEL-} != @(debug|um) ]] || ROUNDS=2
 mkdir "$OTHER"
 at_end umount -f "$OTHER"
