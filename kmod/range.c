@@ -254,6 +254,7 @@ loff_t qtfs_remap_file_range(struct file *in, loff_t in_pos, struct file *out,
 {
 	struct inode *inode = file_inode(out);
 	struct qtfs_wire_write_rep rep;
+	loff_t count;
 	ssize_t err;
 
 	if (flags & ~(REMAP_FILE_DEDUP | REMAP_FILE_ADVISORY))
@@ -265,8 +266,8 @@ loff_t qtfs_remap_file_range(struct file *in, loff_t in_pos, struct file *out,
 	err = down_write_killable(&inode->i_rwsem);
 	if (err)
 		return err;
-	err = inode_newsize_ok(inode, out_pos +
-			       (len ?: max_t(loff_t, i_size_read(file_inode(in)) - in_pos, 0)));
+	count = len ?: max_t(loff_t, i_size_read(file_inode(in)) - in_pos, 0);
+	err = inode_newsize_ok(inode, out_pos + count);
 	if (!err)
 		err = copy_call(in, in_pos, out, out_pos, len, QTFS_COPY_CLONE,
 				&rep);
@@ -275,7 +276,7 @@ loff_t qtfs_remap_file_range(struct file *in, loff_t in_pos, struct file *out,
 				    le64_to_cpu(rep.change));
 	inode_unlock(inode);
 	/* All of it, or nothing. */
-	return err ?: (len ?: max_t(loff_t, i_size_read(file_inode(in)) - in_pos, 0));
+	return err ?: count;
 }
 
 static u32 whence_encode(int whence)

@@ -312,7 +312,6 @@ static int wb_folio(struct folio *folio, struct writeback_control *wbc,
 	return 0;
 }
 
-/* @latest: where to leave the last request, for its caller to put; or NULL */
 /* By which open pages go: not by one that may more than others who wrote. */
 static struct qtfs_open *wb_open(struct inode *inode, struct qtfs_open *closing)
 {
@@ -329,6 +328,7 @@ static struct qtfs_open *wb_open(struct inode *inode, struct qtfs_open *closing)
 	return open;
 }
 
+/* @latest: where to leave the last request, for its caller to put; or NULL */
 static int wb_run(struct address_space *mapping, struct writeback_control *wbc,
 		  struct qtfs_open *closing, struct qtfs_req **latest)
 {
