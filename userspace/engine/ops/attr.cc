@@ -201,15 +201,11 @@ std::string asker_target(AskerLink link, const std::string& own) {
 
 // Where a rule leads; ESTALE where it does not lead there any more.
 Status reply_target(Call& call, const Ref<Node>& node) {
-  const auto fd = call.fd_behind(node);
-  if (!fd)
-    return fd.status();
-  if (Status status = call.act(*node); !status)
-    return status;
-  const auto stx = stat_fd((*fd)->get());
+  Ref<NodeFd> fd;
+  const auto stx = stat_behind(call, node, fd);
   if (!stx)
     return stx.status();
-  const Verdict verdict = call.context->rules.of((*fd)->get(), type_to_wire(stx->stx_mode));
+  const Verdict verdict = call.context->rules.of(fd->get(), type_to_wire(stx->stx_mode));
   if (verdict.action != RuleAction::redirect)
     return Status::error(ESTALE);
   auto payload = call.take_payload_buffer(verdict.target.size());

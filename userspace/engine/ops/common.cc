@@ -216,19 +216,25 @@ Result<Child> grant_entry(Call& call, const Domain& domain, UniqueFd fd,
   return child;
 }
 
-Result<Child> renew_entry(Call& call, const Ref<Node>& node) {
-  const auto fd = call.fd_behind(node);
-  if (!fd)
-    return fd.status();
+Result<struct statx> stat_behind(Call& call, const Ref<Node>& node, Ref<NodeFd>& fd) {
+  auto behind = call.fd_behind(node);
+  if (!behind)
+    return behind.status();
+  fd = std::move(*behind);
   if (Status status = call.act(*node); !status)
     return status;
-  const auto stx = stat_fd((*fd)->get());
+  return stat_fd(fd->get());
+}
+
+Result<Child> renew_entry(Call& call, const Ref<Node>& node) {
+  Ref<NodeFd> fd;
+  const auto stx = stat_behind(call, node, fd);
   if (!stx)
     return stx.status();
   if (stx->stx_nlink == 0)
     return Status::error(ESTALE);
   Child child;
-  child.entry.access = htole32(entry_access((*fd)->get(), *stx, node->key, node->domain));
+  child.entry.access = htole32(entry_access(fd->get(), *stx, node->key, node->domain));
   auto granted = call.session->nodes.renew(node->id);
   if (!granted)
     return granted.status();

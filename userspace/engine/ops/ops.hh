@@ -126,6 +126,8 @@ Result<Child> grant_entry(Call& call, const Domain& domain, UniqueFd fd,
 Result<Child> lookup_entry(Call& call, const Ref<Node>& dir, int dir_fd, const std::string& name);
 // The entry for a node that the client has; ESTALE if its object has no name any more.
 Result<Child> renew_entry(Call& call, const Ref<Node>& node);
+// What is behind a node, asked for as the caller.
+Result<struct statx> stat_behind(Call& call, const Ref<Node>& node, Ref<NodeFd>& fd);
 // Looks @name up and leaves its entry in the reply.
 Status reply_entry(Call& call, const Ref<Node>& dir, int dir_fd, const std::string& name);
 

@@ -51,6 +51,16 @@ class FifoTest : public EngineTest {
   UniqueFd local(int flags, const std::string& name = "fifo") {
     return UniqueFd(::open(dir_.path(name).c_str(), flags | O_CLOEXEC));
   }
+  void another_client_meets_its_peer() {
+    Client other;
+    connect(other);
+    const auto node = id_of(*other.lookup(root_, (fifo("theirs"), "theirs")));
+    const auto tag =
+        other.send(QTFS_OP_OPEN, bytes_of(qtfs_wire_open{htole64(node), 0, htole32(rd), 0, 0}));
+    UniqueFd there = local(O_WRONLY, "theirs");
+    EXPECT_TRUE(there);
+    EXPECT_EQ(0, other.wait(*tag)->err());
+  }
 };
 
 }  // namespace
@@ -166,14 +176,7 @@ TEST_F(Fifos, AThousandWaitAndAnotherClientMeetsItsPeer) {
     tags.push_back(*send_open(fifo("f" + std::to_string(i)), rd));
   while (stat_of(&Stats::opening) < 1000)
     usleep(1000);
-  Client other;
-  connect(other);
-  const auto node = id_of(*other.lookup(root_, (fifo("theirs"), "theirs")));
-  const auto tag =
-      other.send(QTFS_OP_OPEN, bytes_of(qtfs_wire_open{htole64(node), 0, htole32(rd), 0, 0}));
-  UniqueFd there = local(O_WRONLY, "theirs");
-  EXPECT_TRUE(there);
-  EXPECT_EQ(0, other.wait(*tag)->err());
+  another_client_meets_its_peer();
   for (size_t i = 0; i < 999; i++) {
     EXPECT_EQ(uint32_t{QTFS_CANCEL_CANCELLED}, *client_.cancel(tags[i]));
     EXPECT_EQ(EINTR, client_.wait(tags[i])->err());
@@ -213,14 +216,7 @@ TEST_F(Fifos, OneClientDoesNotGetAllTheThreads) {
   EXPECT_EQ(0, client_.ping().err());
   EXPECT_EQ(0, second.ping().err());
   EXPECT_EQ(1024u, client_.parked() + second.parked());
-  Client other;
-  connect(other);
-  const auto node = id_of(*other.lookup(root_, (fifo("theirs"), "theirs")));
-  const auto tag =
-      other.send(QTFS_OP_OPEN, bytes_of(qtfs_wire_open{htole64(node), 0, htole32(rd), 0, 0}));
-  UniqueFd there = local(O_WRONLY, "theirs");
-  EXPECT_TRUE(there);
-  EXPECT_EQ(0, other.wait(*tag)->err());
+  another_client_meets_its_peer();
 }
 
 TEST_F(Fifos, WhoWaitsGoesWithTheConnection) {
