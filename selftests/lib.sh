@@ -54,6 +54,9 @@
 #   agent_start [ARG...]	start qtfs-agent, wait until it listens; its number is in
 #				$agent, what it says in $TMP/agent.log; it ends with the test
 #   agent_stop [SIGNAL]	end it (SIGTERM) and wait until it is gone
+#   agent_idle			whether it keeps no connection: one descriptor and one thread
+#				at most, for datagrams
+#   calls_of OPERATION		how often the client has asked the server for that, on $MNT
 #   link_down, link_up		the network between the two; on_host has its own
 
 MNT=${MNT:-/mnt/host}
@@ -402,6 +405,16 @@ agent_start() {
 agent_stop() {
 	kill "-${1:-TERM}" "$agent" 2>/dev/null
 	wait "$agent" 2>/dev/null
+}
+
+agent_idle() {
+	[ "$(find "/proc/$agent/task" -mindepth 1 -maxdepth 1 | wc -l)" -le 2 ] &&
+		[ "$(find "/proc/$agent/fd" -lname 'socket:*' | wc -l)" -le 1 ]
+}
+
+calls_of() {
+	qtinfo --json stats "$MNT" |
+		jq --arg op "$1" '[.operations[] | select(.operation == $op).calls] | add // 0'
 }
 
 engine_at() {

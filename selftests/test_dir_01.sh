@@ -110,20 +110,17 @@ expect_output text cat "$DIR/moved/f"
 
 begin "a listing brings the attributes of many along"
 on_host "mkdir $SRV/many; cd $SRV/many; seq 1500 | xargs touch"
-lookups() {
-	qtinfo --json stats "$MNT" | jq '[.operations[] | select(.operation == "lookup").calls] | add // 0'
-}
-before=$(lookups)
+before=$(calls_of lookup)
 expect_output 1500 sh -c "find '$DIR/many' -type f -size 0 | wc -l"
-after=$(lookups)
+after=$(calls_of lookup)
 [ $((after - before)) -lt 150 ] || fail "$((after - before)) lookups"
 
 begin "names that were just made here are not asked for"
 mkdir "$DIR/fresh"
-before=$(lookups)
+before=$(calls_of lookup)
 for n in {1..10}; do
 	: >"$DIR/fresh/$n" && mv "$DIR/fresh/$n" "$DIR/fresh/new$n" && rm "$DIR/fresh/new$n"
 done
-after=$(lookups)
+after=$(calls_of lookup)
 # One now and then, for what has been believed for a second.
 [ $((after - before)) -lt 15 ] || fail "$((after - before)) lookups"

@@ -21,6 +21,29 @@ cat >"$DIR/add.py" <<-'END'
 	    db.execute("commit")
 END
 
+# three_writers SCRIPT DATABASE N: two here, one on the server, each with N transactions
+three_writers() {
+	local pid pids=()
+	on_host "python3 -IS $SRV/$1 $SRV/$2 $3 server" </dev/null >"$TMP/server" 2>&1 &
+	pids+=($!)
+	python3 -IS "$DIR/$1" "$DIR/$2" "$3" one >"$TMP/one" 2>&1 &
+	pids+=($!)
+	python3 -IS "$DIR/$1" "$DIR/$2" "$3" two >"$TMP/two" 2>&1 &
+	pids+=($!)
+	for pid in "${pids[@]}"; do
+		expect_status 0 wait "$pid"
+	done
+	cat "$TMP"/{server,one,two} | while read -r line; do note "$line"; done
+	python3 -IS - "$DIR/$2" $((3 * $3)) <<-'END' || fail "what was written"
+		import sqlite3, sys
+		db = sqlite3.connect(sys.argv[1])
+		wanted = (int(sys.argv[2]),)
+		assert db.execute("pragma integrity_check").fetchone() == ("ok",)
+		assert db.execute("select n from t").fetchone() == wanted
+		assert db.execute("select count(distinct n) from log").fetchone() == wanted
+	END
+}
+
 begin "SQLite with a rollback journal: two writers here, one on the server"
 python3 -IS - "$DIR/db" <<-'END' || bail "no database"
 	import sqlite3, sys
@@ -30,23 +53,7 @@ python3 -IS - "$DIR/db" <<-'END' || bail "no database"
 	db.execute("insert into t values (0)")
 	db.commit()
 END
-on_host "python3 -IS $SRV/add.py $SRV/db 15 server" </dev/null >"$TMP/server" 2>&1 &
-there=$!
-python3 -IS "$DIR/add.py" "$DIR/db" 15 one >"$TMP/one" 2>&1 &
-one=$!
-python3 -IS "$DIR/add.py" "$DIR/db" 15 two >"$TMP/two" 2>&1 &
-two=$!
-for pid in $there $one $two; do
-	expect_status 0 wait "$pid"
-done
-cat "$TMP"/{server,one,two} | while read -r line; do note "$line"; done
-python3 -IS - "$DIR/db" <<-'END' || fail "what was written"
-	import sqlite3, sys
-	db = sqlite3.connect(sys.argv[1])
-	assert db.execute("pragma integrity_check").fetchone() == ("ok",)
-	assert db.execute("select n from t").fetchone() == (45,)
-	assert db.execute("select count(distinct n) from log").fetchone() == (45,)
-END
+three_writers add.py db 15
 expect_output ok on_host "python3 -IS -c 'import sqlite3; print(sqlite3.connect(\"$SRV/db\").execute(\"pragma integrity_check\").fetchone()[0])'"
 
 cat >"$DIR/wal.py" <<-'END'
@@ -79,23 +86,7 @@ begin "SQLite with a write-ahead log: from both machines, each has it for itself
 python3 -IS -c 'import sqlite3, sys
 db = sqlite3.connect(sys.argv[1])
 db.executescript("create table t (n integer); create table log (who text, n integer); insert into t values (0)")' "$DIR/wal"
-on_host "python3 -IS $SRV/wal.py $SRV/wal 8 server" </dev/null >"$TMP/server" 2>&1 &
-there=$!
-python3 -IS "$DIR/wal.py" "$DIR/wal" 8 one >"$TMP/one" 2>&1 &
-one=$!
-python3 -IS "$DIR/wal.py" "$DIR/wal" 8 two >"$TMP/two" 2>&1 &
-two=$!
-for pid in $there $one $two; do
-	expect_status 0 wait "$pid"
-done
-cat "$TMP"/{server,one,two} | while read -r line; do note "$line"; done
-python3 -IS - "$DIR/wal" <<-'END' || fail "what was written"
-	import sqlite3, sys
-	db = sqlite3.connect(sys.argv[1])
-	assert db.execute("pragma integrity_check").fetchone() == ("ok",)
-	assert db.execute("select n from t").fetchone() == (24,)
-	assert db.execute("select count(distinct n) from log").fetchone() == (24,)
-END
+three_writers wal.py wal 8
 
 begin "a log that one machine's program left behind is recovered by the other"
 python3 -IS - "$DIR/wal2" <<-'END'

@@ -14,12 +14,6 @@ serve() {
 	at_end on_host "kill $(cat "$TMP/pid")"
 }
 
-# What the agent keeps: descriptors and threads; one of each for datagrams.
-agent_idle() {
-	[ "$(find "/proc/$agent/task" -mindepth 1 -maxdepth 1 | wc -l)" -le 2 ] &&
-		[ "$(find "/proc/$agent/fd" -lname 'socket:*' | wc -l)" -le 1 ]
-}
-
 serve stream stream
 serve seqpacket seqpacket
 serve stream who who

@@ -62,12 +62,6 @@ refused_there() {
 	expect_fail "$1" on_host "${*:3} $US talk stream $2 hello"
 }
 
-# What the agent keeps: descriptors and threads; one of each for datagrams.
-agent_idle() {
-	[ "$(find "/proc/$agent/task" -mindepth 1 -maxdepth 1 | wc -l)" -le 2 ] &&
-		[ "$(find "/proc/$agent/fd" -lname 'socket:*' | wc -l)" -le 1 ]
-}
-
 wait_idle() {
 	wait_until 15 agent_idle ||
 		fail "the agent keeps $(ls -l "/proc/$agent/fd") $(ls "/proc/$agent/task")"

@@ -51,11 +51,6 @@ nobody_listens() {
 		grep -qE ' 00010000 .*/own[0-9]+(\.new)?$'
 }
 
-agent_idle() {
-	[ "$(find "/proc/$agent/fd" -lname 'socket:*' | wc -l)" -le 1 ] &&
-		[ "$(find "/proc/$agent/task" -mindepth 1 -maxdepth 1 | wc -l)" -le 2 ]
-}
-
 no_reader() {
 	python3 -IS -c 'import errno, os, sys
 try:

@@ -29,11 +29,6 @@ begin "a walk through a part of /sys/module ends and agrees"
 expect_output "$(on_host "find /sys/module/[a-d]* -mindepth 1 | sort | sha256sum")" \
 	sh -c "cd $MNT; find sys/module/[a-d]* -mindepth 1 | sed 's|^|/|' | sort | sha256sum"
 
-reads() {
-	qtinfo --json stats "$MNT" |
-		jq '[.operations[] | select(.operation == "read") | .calls] | add // 0'
-}
-
 AREAS=10000
 [[ ${QTFS_KERNEL-} != @(debug|um) ]] || AREAS=300
 
@@ -50,9 +45,9 @@ time.sleep(1000)' </dev/null >/dev/null 2>&1 & echo \$!" >"$TMP/pid"
 PID=$(cat "$TMP/pid")
 at_end on_host "kill $PID"
 wait_until 60 test -e "$DIR/ready" || fail "it does not get ready"
-before=$(reads)
+before=$(calls_of read)
 cat "$MNT/proc/$PID/smaps" >"$TMP/smaps"
-took=$(($(reads) - before)) size=$(stat -c %s "$TMP/smaps")
+took=$(($(calls_of read) - before)) size=$(stat -c %s "$TMP/smaps")
 [ "$size" -gt $((AREAS * 1000)) ] || fail "only $size bytes"
 [ "$took" -le $((size / 50000 + 10)) ] || fail "$took reads for $size bytes"
 # The rest depends on who else has the same pages.
